@@ -1,0 +1,1 @@
+"""Corpus → units → shards → rows → order → batches: the shard cache and everything that fills and reads it."""

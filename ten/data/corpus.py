@@ -1,0 +1,142 @@
+"""Corpus: an ordered list of files at a pinned revision, and what to read in them."""
+
+import glob
+import hashlib
+import os
+import platform
+import re
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from ten.errors import DataError, MissingInput
+
+FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt")
+"""Suffixes of the files a corpus may hold; `.py` files occur in the embedded corpus only."""
+STDLIB = "stdlib"
+"""Name of the embedded corpus: the source files of the running Python's standard library."""
+
+_PROBES, _PROBE_BYTES = 16, 4096
+_NOT_LIBRARY = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idle_test", "lib2to3", "config"}
+
+
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a corpus."""
+
+    name: str
+    """Portable name, relative to the corpus; the same wherever the corpus lies."""
+    path: str
+    """Where the file is read from now."""
+    bytes: int
+    probe: str = ""
+    """sha256 of samples of the content (see `_probe`), so that an edit of the same size is noticed."""
+
+    @property
+    def format(self) -> str:
+        """The suffix that decides how documents are read."""
+        return next((suffix for suffix in (*FORMATS, ".py") if self.name.lower().endswith(suffix)), "")
+
+
+class Corpus(msgspec.Struct, frozen=True, kw_only=True):
+    """Files in reading order. Two corpora with the same fingerprint give the same documents."""
+
+    dataset: str
+    """What the user typed."""
+    slug: str
+    """A short name for folders."""
+    revision: str
+    files: tuple[SourceFile, ...]
+    text_column: str | None = None
+    """The column (Parquet) or key (JSONL) that holds the text."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all files as they lie on disk."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over revision, text column and every file's name, size and probe, in order."""
+        content = [self.revision, self.text_column, [(file.name, file.bytes, file.probe) for file in self.files]]
+        return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
+def list_corpus(dataset: str) -> Corpus:
+    """The files behind a dataset's name (`stdlib`, a file, a folder or a glob), without its text column.
+
+    Raises MissingInput when nothing is there and DataError when nothing in it can be read as text.
+    """
+    if dataset == STDLIB:
+        return _stdlib()
+    root, paths = _local_paths(dataset)
+    known = [path for path in paths if SourceFile(name=path.name, path="", bytes=0).format in FORMATS]
+    if not known:
+        found = ", ".join(sorted({path.suffix or path.name for path in paths})[:8])
+        raise DataError(f"{dataset}: no file of a known format ({' '.join(FORMATS)}); found {found}")
+    files = tuple(_describe(path, root) for path in known)
+    if not any(file.bytes for file in files):
+        raise DataError(f"{dataset}: empty corpus: its {len(files)} file(s) hold no bytes")
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", Path(dataset).name.split(".")[0]).strip("-").lower() or "corpus"
+    return Corpus(dataset=dataset, slug=slug, revision="local", files=files)
+
+
+def _local_paths(dataset: str) -> tuple[Path, list[Path]]:
+    given = Path(dataset).expanduser()
+    if given.is_file():
+        return given.parent, [given]
+    if given.is_dir():
+        root, found = given, (path for path in given.rglob("*") if path.suffix)
+    elif glob.has_magic(dataset):
+        matches = [Path(match) for match in glob.glob(str(given), recursive=True)]  # noqa: PTH207 - absolute patterns
+        root = Path(os.path.commonpath([match.parent for match in matches])) if matches else given
+        found = (match for match in matches)
+    else:
+        raise MissingInput(
+            f"dataset {dataset!r}: no such file, folder or registered name; "
+            f"give a path or glob of {' '.join(FORMATS)} files, or {STDLIB!r}"
+        )
+    paths = sorted(path for path in found if path.is_file())
+    if not paths:
+        raise MissingInput(f"dataset {dataset!r}: no file there; check the path or quote the glob")
+    return root, paths
+
+
+def _describe(path: Path, root: Path) -> SourceFile:
+    name = PurePosixPath(path.relative_to(root)).as_posix()
+    try:
+        size = path.stat().st_size
+        return SourceFile(name=name, path=str(path.absolute()), bytes=size, probe=_probe(path, size))
+    except OSError as error:
+        raise MissingInput(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+
+
+def _probe(path: Path, size: int) -> str:
+    """sha256 of up to 16 evenly spaced 4 KiB samples: all of a small file, ends and strides of a large one."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= _PROBES * _PROBE_BYTES:
+            digest.update(file.read())
+        else:
+            for index in range(_PROBES):
+                file.seek((size - _PROBE_BYTES) * index // (_PROBES - 1))
+                digest.update(file.read(_PROBE_BYTES))
+    return digest.hexdigest()
+
+
+def _stdlib() -> Corpus:
+    root = Path(sysconfig.get_path("stdlib"))
+    files = tuple(_describe(path, root) for path in sorted(_library_sources(root)))
+    if not files:
+        raise MissingInput(f"{root}: this Python comes without its library's sources; name another dataset")
+    version = platform.python_version()
+    return Corpus(dataset=STDLIB, slug=STDLIB, revision=f"Python {version}", files=files)
+
+
+def _library_sources(root: Path) -> Iterable[Path]:
+    for folder, below, names in os.walk(root):
+        below[:] = [name for name in below if name not in _NOT_LIBRARY and not name.startswith("config-")]
+        yield from (
+            Path(folder, name) for name in names if name.endswith(".py") and not name.startswith("_sysconfigdata")
+        )

@@ -1,0 +1,117 @@
+"""Encoding engines: the fastest implementation that proves, on this corpus, to give the reference's ids."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ten.data.tokens import Tokenizer, mergeable_ranks
+
+Ids = NDArray[np.uint32]
+_GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+PROBE = (
+    "Hello, world! It's  the year 2026; they've 1,234.5 things — don't they?",
+    "\n'quoted' after a newline\r\n\tTabs\t\tand   runs   of spaces   \n\n\n  end ",
+    "plain text: <|endoftext|> </s> [SEP] <s> <pad>",
+    "naïve façade Ünïcödé ﬁ ½ ² Ⅷ \u00a0nbsp \u2028 line \u200b zero \ufeff bom",
+    "日本語 한국어 العربية עברית हिन्दी ไทย ελληνικά русский 𝔘𝔫𝔦",
+    "🙂👩‍👩‍👧‍👦🏳️‍🌈 e\u0301 \x00\x01\x7f\x80\ud7ff\uffff\U0010ffff",
+    "def f(x):\n    return x**2  # comment\n\n\nclass A:\n\tpass\n",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" * 8 + " " * 100 + "." * 100 + "1234567890" * 10,
+)
+"""Texts on which implementations have been seen to differ."""
+
+
+class Encoder(Protocol):
+    """One way to turn a text into ids."""
+
+    name: str
+
+    def encode(self, text: str) -> Ids:
+        """The ids of a text, without special tokens."""
+
+
+class _Engine:
+    """An encoder made of its name and a function."""
+
+    def __init__(self, name: str, encode: Callable[[str], Ids]) -> None:
+        self.name = name
+        self.encode = encode
+
+
+def choose_encoder(tokenizer: Tokenizer, sample: Sequence[str], wanted: str = "auto") -> tuple[Encoder, list[str]]:
+    """The first engine, fastest first, that agrees with `tokenizers` on the probe and on a sample of the corpus.
+
+    Also returns what to tell the user: why faster engines were passed over. `wanted` names one engine to try first.
+    """
+    reference = _tokenizers(tokenizer)
+    texts = (*PROBE, *sample)
+    expected = [reference.encode(text) for text in texts]
+    notes: list[str] = []
+    names = [*ENGINES] if wanted == "auto" else [wanted]
+    for name in names:
+        if name == "tokenizers":
+            break
+        try:
+            engine = ENGINES[name](tokenizer)
+        except Exception as error:  # an engine may refuse a tokenizer, or fail to load, in any way it likes
+            notes.append(f"{name} cannot read tokenizer {tokenizer.name}: {_brief(error)}")
+            continue
+        difference = _difference(engine, texts, expected)
+        if difference is None:
+            return engine, notes
+        notes.append(f"{name} differs from the reference {difference}")
+    return reference, notes
+
+
+def _difference(engine: Encoder, texts: Sequence[str], expected: Sequence[Ids]) -> str | None:
+    for text, ids in zip(texts, expected, strict=True):
+        try:
+            if not np.array_equal(engine.encode(text), ids):
+                return f"on {text[:40]!r}"
+        except Exception as error:  # third-party code on hostile text: a failure is a difference
+            return f"on {text[:40]!r}: {_brief(error)}"
+    return None
+
+
+def _gigatoken(tokenizer: Tokenizer) -> Encoder:
+    import gigatoken
+
+    encoder = gigatoken.Tokenizer.from_json(tokenizer.definition)
+    return _Engine("gigatoken", lambda text: encoder.encode(text))
+
+
+def _fastokens(tokenizer: Tokenizer) -> Encoder:
+    import fastokens
+
+    encoder = fastokens.Tokenizer.from_json_str(tokenizer.definition)
+    return _Engine("fastokens", lambda text: np.frombuffer(encoder.encode_batch_flat([text])[0], dtype="<u4"))
+
+
+def _tiktoken(tokenizer: Tokenizer) -> Encoder:
+    import tiktoken
+
+    ranks = mergeable_ranks(tokenizer.definition)
+    if ranks is None:
+        raise ValueError("it is no plain byte-level BPE")
+    encoder = tiktoken.Encoding(tokenizer.fingerprint, pat_str=_GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    return _Engine("tiktoken", lambda text: np.array(encoder.encode_ordinary(text), dtype=np.uint32))
+
+
+def _tokenizers(tokenizer: Tokenizer) -> Encoder:
+    return _Engine("tokenizers", lambda text: np.array(tokenizer.encode(text), dtype=np.uint32))
+
+
+ENGINES: dict[str, Callable[[Tokenizer], Encoder]] = {
+    "gigatoken": _gigatoken,
+    "fastokens": _fastokens,
+    "tiktoken": _tiktoken,
+    "tokenizers": _tokenizers,
+}
+"""Every engine, fastest first."""
+
+
+def _brief(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]

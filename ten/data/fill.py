@@ -1,0 +1,133 @@
+"""Fill policies: how a shard that is wanted comes to be in the cache. The three modes differ here and nowhere else."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ten.data.cache import ShardCache
+from ten.data.packer import Packer
+from ten.data.shards import Shard
+from ten.errors import DataError, MissingInput, ServiceUnavailable
+
+_POLL_S = 0.05
+
+
+class Fill(Protocol):
+    """Gives shards in any order; told ahead which come next."""
+
+    def want(self, units: Sequence[int]) -> None:
+        """These units will be read soon, in this order."""
+
+    def shard(self, unit: int) -> Shard:
+        """A whole, verified shard; waits for it."""
+
+    def tokens_from(self, unit: int, tokens: int) -> "tuple[NDArray[Any], NDArray[np.uint64]] | None":
+        """At least the first `tokens` tokens of a unit that is still being packed and the ends of its documents.
+
+        None when the unit is whole and `shard` gives it at once.
+        """
+
+    def close(self) -> None:
+        """Let go of helpers."""
+
+
+class PretokFill:
+    """Shards must exist; nothing is tokenized."""
+
+    def __init__(self, cache: ShardCache, advice: str) -> None:
+        self._cache = cache
+        self._advice = advice
+
+    def want(self, units: Sequence[int]) -> None:
+        """Nothing to prepare: the shards are there or they are not."""
+
+    def shard(self, unit: int) -> Shard:
+        """The packed shard; MissingInput that names the command which packs it."""
+        shard = self._cache.find(unit)
+        if shard is None:
+            state = "is not finished" if self._cache.manifest() is None else "has lost a shard"
+            raise MissingInput(
+                f"mode pretok: the pack {self._cache.address} {state}: shard {unit} is not there; run `{self._advice}`"
+            )
+        return shard
+
+    def tokens_from(self, unit: int, tokens: int) -> None:
+        """Nothing grows here."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class StreamingFill:
+    """Shards are packed on demand by one packer process; units told ahead are packed ahead."""
+
+    def __init__(self, cache: ShardCache, packer: Packer) -> None:
+        self._cache = cache
+        self._packer = packer
+
+    def want(self, units: Sequence[int]) -> None:
+        """Have these packed ahead, in this order."""
+        for unit in units:
+            self._packer.request(unit)
+
+    def shard(self, unit: int) -> Shard:
+        """The shard from the cache, else packed now."""
+        if (shard := self._find(unit)) is None:
+            self._packer.request(unit)
+            self._packer.wait_done(unit)
+            shard = self._cache.find(unit)
+        if shard is None:
+            raise DataError(
+                f"{self._cache.address}: shard {unit} vanished right after it was packed; is the disk sound?"
+            )
+        return shard
+
+    def tokens_from(self, unit: int, tokens: int) -> tuple[NDArray[Any], NDArray[np.uint64]] | None:
+        """What is packed of a unit so far, once it reaches `tokens`."""
+        if self._find(unit) is not None:
+            return None
+        self._packer.request(unit, grow=True)
+        growth = self._packer.wait_tokens(unit, tokens)
+        return None if growth is None else growth.snapshot()
+
+    def close(self) -> None:
+        """End the packer process."""
+        self._packer.close()
+
+    def _find(self, unit: int) -> Shard | None:
+        try:
+            return self._cache.find(unit)
+        except DataError:  # damaged and put aside, and said so: the packer makes it anew
+            return None
+
+
+class FollowingFill:
+    """For the ranks beside the one that runs the packer: shards appear in the folder they share."""
+
+    def __init__(self, cache: ShardCache, patience_s: float = 600.0) -> None:
+        self._cache = cache
+        self._patience_s = patience_s
+
+    def want(self, units: Sequence[int]) -> None:
+        """The leading rank reads the same units and asks for them."""
+
+    def shard(self, unit: int) -> Shard:
+        """The shard as soon as it is published; ServiceUnavailable past the deadline."""
+        deadline = time.monotonic() + self._patience_s
+        while time.monotonic() < deadline:
+            if (shard := self._cache.find(unit)) is not None:
+                return shard
+            time.sleep(_POLL_S)
+        raise ServiceUnavailable(
+            f"shard {unit} of {self._cache.address} did not appear within {self._patience_s:.0f} s; "
+            "see what the rank that packs it says"
+        )
+
+    def tokens_from(self, unit: int, tokens: int) -> None:
+        """Whole shards only."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""

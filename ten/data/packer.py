@@ -1,0 +1,203 @@
+"""Packer: the process that packs units on demand and feeds the trainer; this is the trainer's end of it.
+
+The two talk over pipes: requests and events are JSON lines, an event may be followed by raw tokens. No shared memory,
+no lock files: when either end dies the other sees its pipe close.
+"""
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ten import errors
+from ten.data.documents import BATCH_ROWS
+from ten.data.recipe import Recipe
+from ten.errors import ServiceUnavailable, TenError
+
+log = logging.getLogger(__name__)
+
+_STOP_S = 5.0
+
+
+class PackerOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line a packer process is sent."""
+
+    recipe: Recipe
+    store: str
+    cache_dir: str | None = None
+    threads: int = 1
+    engine: str = "auto"
+    batch_rows: int = BATCH_ROWS
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Pack one unit; with `grow`, send its tokens while they are made."""
+
+    unit: int
+    grow: bool = False
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What a packer process says; `payload` bytes of tokens follow the line of a "grew"."""
+
+    kind: Literal["note", "grew", "done", "failed"]
+    unit: int = -1
+    ends: tuple[int, ...] = ()
+    payload: int = 0
+    error: str = ""
+    message: str = ""
+
+
+class Growth:
+    """The tokens of a shard that is still being packed."""
+
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+        self._pieces: list[NDArray[Any]] = []
+        self._ends: list[int] = []
+        self.tokens = 0
+
+    def add(self, payload: bytes, ends: tuple[int, ...]) -> None:
+        """Append whole documents."""
+        piece = np.frombuffer(payload, dtype=self._dtype)
+        self._pieces.append(piece)
+        self._ends += ends
+        self.tokens += len(piece)
+
+    def snapshot(self) -> tuple[NDArray[Any], NDArray[np.uint64]]:
+        """All tokens so far and the ends of their documents."""
+        if len(self._pieces) > 1:
+            self._pieces = [np.concatenate(self._pieces)]
+        tokens = self._pieces[0] if self._pieces else np.empty(0, dtype=self._dtype)
+        return tokens, np.array(self._ends, dtype=np.uint64)
+
+
+class Packer:
+    """A running packer process. Waits have a deadline: no event for `patience_s` is an error, not a hang."""
+
+    def __init__(self, order: PackerOrder, patience_s: float = 600.0) -> None:
+        self._order = order
+        self._patience_s = patience_s
+        self._changed = threading.Condition()
+        self._requested: set[int] = set()
+        self._done: set[int] = set()
+        self._growths: dict[int, Growth] = {}
+        self._failure: TenError | None = None
+        self._heard = time.monotonic()
+        self._process = self._start()
+
+    def request(self, unit: int, *, grow: bool = False) -> None:
+        """Ask for a unit; asking twice does nothing."""
+        with self._changed:
+            if unit in self._requested:
+                return
+            self._requested.add(unit)
+            if grow:
+                self._growths[unit] = Growth("<u2" if self._order.recipe.dtype == "U16" else "<u4")
+        self._send(Request(unit=unit, grow=grow))
+
+    def wait_done(self, unit: int) -> None:
+        """Until the unit's shard is published. Raises what packing it raised; ServiceUnavailable past the deadline."""
+        with self._changed:
+            while unit not in self._done:
+                self._wait(f"unit {unit} of {self._order.recipe.corpus.dataset}")
+
+    def wait_tokens(self, unit: int, tokens: int) -> Growth | None:
+        """Until a growing unit has so many tokens; None when it is done and its shard can be read instead."""
+        with self._changed:
+            while unit not in self._done:
+                growth = self._growths.get(unit)
+                if growth is not None and growth.tokens >= tokens:
+                    return growth
+                self._wait(f"the first rows of unit {unit} of {self._order.recipe.corpus.dataset}")
+            self._growths.pop(unit, None)
+            return None
+
+    def close(self) -> None:
+        """End the process; a unit it was packing is packed again by whoever needs it."""
+        process = self._process
+        if process.stdin and not process.stdin.closed:
+            process.stdin.close()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._listener.join(_STOP_S)
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "ten.data.packer_process"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._listener = threading.Thread(target=self._listen, args=(process,), name="packer-events", daemon=True)
+        self._process = process
+        self._send(self._order)
+        self._listener.start()
+        return process
+
+    def _send(self, message: msgspec.Struct) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            pipe.write(msgspec.json.encode(message) + b"\n")
+            pipe.flush()
+        except (BrokenPipeError, ValueError):
+            with self._changed:  # the listener sees the end too and knows why
+                self._failure = self._failure or self._death()
+
+    def _wait(self, awaited: str) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._changed.wait(1.0)
+        silence = time.monotonic() - self._heard
+        if silence > self._patience_s:
+            raise ServiceUnavailable(
+                f"the packer process said nothing for {silence:.0f} s while {awaited} was awaited; "
+                "look for a stuck disk, then run the same command again"
+            )
+
+    def _listen(self, process: "subprocess.Popen[bytes]") -> None:
+        pipe = process.stdout
+        assert pipe is not None
+        with pipe:
+            while line := pipe.readline():
+                self._take(msgspec.json.decode(line, type=Event), pipe)
+        with self._changed:
+            process.wait()
+            self._failure = self._failure or self._death()
+            self._changed.notify_all()
+
+    def _take(self, event: Event, pipe: IO[bytes]) -> None:
+        payload = pipe.read(event.payload)
+        if event.kind == "note":
+            log.info(event.message)
+        with self._changed:
+            self._heard = time.monotonic()
+            if event.kind == "grew" and event.unit in self._growths and len(payload) == event.payload:
+                self._growths[event.unit].add(payload, event.ends)
+            elif event.kind == "done":
+                self._done.add(event.unit)
+            elif event.kind == "failed":
+                self._failure = _rebuilt(event)
+            self._changed.notify_all()
+
+    def _death(self) -> TenError:
+        code = self._process.poll()
+        how = "ended" if code is None else f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        return ServiceUnavailable(
+            f"the packer process {how}; finished shards are kept, so run the same command again "
+            "(killed by signal 9 without anybody's doing usually means that memory ran out)"
+        )
+
+
+def _rebuilt(event: Event) -> TenError:
+    """The error a packer process met, as it was raised there."""
+    kind = getattr(errors, event.error, None)
+    if isinstance(kind, type) and issubclass(kind, TenError):
+        return kind(event.message)
+    return ServiceUnavailable(f"the packer process failed on unit {event.unit}: {event.error}: {event.message}")

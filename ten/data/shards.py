@@ -1,0 +1,130 @@
+"""Shard: one unit's tokens and where its documents end, in one safetensors file that describes and verifies itself."""
+
+import hashlib
+import json
+import mmap
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ten.data.rows import Tokens
+from ten.errors import DataError
+
+FORMAT = 1
+_DTYPES = {"U16": "<u2", "U32": "<u4", "U64": "<u8"}
+_MAX_HEADER_BYTES = 2**20
+
+
+class ShardHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What a shard says of itself, kept as JSON under the key `ten` of the file's metadata."""
+
+    format: int = FORMAT
+    fingerprint: str
+    """Of the recipe."""
+    tokenizer: str
+    """The tokenizer's fingerprint."""
+    unit: int
+    dtype: Literal["U16", "U32"]
+    tokens: int
+    documents: int
+    held_out_tokens: int
+    held_out_documents: int
+    skipped: int
+    """Records left out because they had no text."""
+    payload_sha256: str = ""
+
+
+class Shard:
+    """A packed unit, read through a memory map. Documents lie one after another, each closed by the end id."""
+
+    def __init__(self, header: ShardHeader, arrays: dict[str, NDArray[Any]]) -> None:
+        self.header = header
+        self.tokens: Tokens = arrays["tokens"]
+        self.document_ends: NDArray[np.uint64] = arrays["document_ends"]
+        self.held_out_tokens: Tokens = arrays["held_out_tokens"]
+        self.held_out_ends: NDArray[np.uint64] = arrays["held_out_ends"]
+        self.held_out_bytes: NDArray[np.uint64] = arrays["held_out_bytes"]
+        """Bytes of UTF-8 text of each held-out document."""
+
+
+def encode_shard(header: ShardHeader, arrays: dict[str, NDArray[Any]]) -> bytes:
+    """The bytes of a shard file: the same for the same content, whatever machine writes them.
+
+    safetensors' own writer is not used because the order of its metadata keys changes from process to process; here
+    there is one key, and the payload's hash must be known before the header is written.
+    """
+    payload = {name: np.ascontiguousarray(arrays[name]) for name in _layout(header)}
+    digest = hashlib.sha256()
+    for array in payload.values():
+        digest.update(array.data)
+    header = msgspec.structs.replace(header, payload_sha256=digest.hexdigest())
+    tree: dict[str, Any] = {"__metadata__": {"ten": msgspec.json.encode(header).decode()}}
+    at = 0
+    for name, (dtype, length) in _layout(header).items():
+        size = payload[name].nbytes
+        tree[name] = {"dtype": dtype, "shape": [length], "data_offsets": [at, at + size]}
+        at += size
+    head = json.dumps(tree, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    return b"".join([len(head).to_bytes(8, "little"), head, *(array.data for array in payload.values())])
+
+
+def open_shard(path: Path, *, verify: bool = True) -> Shard:
+    """Map a shard file; with `verify`, hash its payload first.
+
+    Raises DataError when the file is cut short, is no shard, or does not have the hash it names; FileNotFoundError
+    when it is not there.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        if size < 8:
+            raise DataError(f"{path}: no shard: {size} bytes long; {_CURE}")
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return parse_shard(data, str(path), verify=verify)
+
+
+def parse_shard(data: bytes | mmap.mmap, name: str, *, verify: bool = True) -> Shard:
+    """A shard from the bytes of its file, called `name` in errors."""
+    length = int.from_bytes(data[:8], "little")
+    if not 2 <= length <= min(_MAX_HEADER_BYTES, len(data) - 8):
+        raise DataError(f"{name}: no shard: its header is damaged; {_CURE}")
+    try:
+        tree = json.loads(data[8 : 8 + length])
+        header = msgspec.json.decode(tree["__metadata__"]["ten"], type=ShardHeader)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{name}: no shard: its header is damaged ({error}); {_CURE}") from None
+    if header.format != FORMAT:
+        raise DataError(f"{name}: shard format {header.format}, and this version reads {FORMAT}; pack again")
+    payload = memoryview(data)[8 + length :]
+    arrays: dict[str, NDArray[Any]] = {}
+    at = 0
+    for field, (dtype, count) in _layout(header).items():
+        width = int(dtype[1:]) // 8
+        if tree.get(field) != {"dtype": dtype, "shape": [count], "data_offsets": [at, at + count * width]}:
+            raise DataError(f"{name}: its header does not agree with itself on {field!r}; {_CURE}")
+        if at + count * width > len(payload):
+            break
+        arrays[field] = np.frombuffer(payload, dtype=_DTYPES[dtype], count=count, offset=at)
+        at += count * width
+    if at != len(payload) or len(arrays) != len(_layout(header)):
+        raise DataError(f"{name}: cut short or overlong: its payload has {len(payload)} bytes; {_CURE}")
+    if verify and hashlib.sha256(payload).hexdigest() != header.payload_sha256:
+        raise DataError(f"{name}: damaged: its bytes do not have the sha256 they were written with; {_CURE}")
+    return Shard(header, arrays)
+
+
+_CURE = "`ten pack` with the same settings makes it anew"
+
+
+def _layout(header: ShardHeader) -> dict[str, tuple[str, int]]:
+    """Name, dtype and length of every array, in file order: wide ones first, so that all are aligned."""
+    return {
+        "document_ends": ("U64", header.documents),
+        "held_out_ends": ("U64", header.held_out_documents),
+        "held_out_bytes": ("U64", header.held_out_documents),
+        "held_out_tokens": (header.dtype, header.held_out_tokens),
+        "tokens": (header.dtype, header.tokens),
+    }

@@ -1,0 +1,165 @@
+"""The command line's vocabulary: verbs, their flags, and which setting of a job each flag is."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, Never
+
+from ten import __version__
+from ten.errors import SpecError
+from ten.settings import nearest
+
+JOB_VERBS = ("plan", "pack", "train")
+_SETTINGS: tuple[tuple[str, str, str, Any, str], ...] = (
+    ("--config", "model.config", "NAME", str, "model preset: nano tiny small medium large xlarge"),
+    ("--dataset", "data.dataset", "DATA", str, "stdlib, or a file, folder or glob of text"),
+    ("--text-column", "data.text_column", "NAME", str, "column or key that holds the text"),
+    ("--tokenizer", "data.tokenizer", "NAME", str, "gpt2, a tokenizer.json, or bpe:SIZE to train one"),
+    ("--seq-len", "data.seq_len", "N", int, "tokens the model sees per row"),
+    ("--chunk-size", "data.seq_len", "N", int, "the same as --seq-len"),
+    ("--subset-size", "data.subset_size", "N", int, "use only the first N records, in every mode alike"),
+    ("--cache-dir", "data.cache_dir", "DIR", str, "folder for shards and trained tokenizers in front of the store"),
+    ("--store", "store", "DIR", str, "folder for packs and runs"),
+    ("--name", "name", "NAME", str, "first part of the run's id"),
+    ("--epochs", "train.epochs", "N", float, "length in passes over the data"),
+    ("--tokens", "train.tokens", "N", str, "length in tokens, such as 10B; goes before --epochs"),
+    ("--steps", "train.steps", "N", int, "length in optimizer steps; goes before --tokens"),
+    ("--gradient-accumulation", "train.gradient_accumulation", "N", int, "micro-batches per optimizer step"),
+    ("--learning-rate", "train.learning_rate", "X", float, "peak learning rate"),
+)
+_SWITCHES: tuple[tuple[str, str, str, str], ...] = (
+    ("--streaming", "mode", "streaming", "pack on demand while training"),
+    ("--pretokenized", "mode", "pretok", "read a finished pack; tokenize nothing"),
+    ("--full", "mode", "full", "pack everything, then train"),
+    ("--mixed-precision", "train.precision", "bf16", "matrix products in bf16; weights stay fp32"),
+)
+_EXAMPLES = {
+    "plan": "ten plan jobs/train-pretok.yaml\n  ten plan --config large --dataset 'corpus/*.parquet' --epochs 1 --json",
+    "pack": "ten pack jobs/pack.yaml\n  ten pack --dataset 'corpus/*.jsonl.gz' --tokenizer gpt2",
+    "train": "ten train jobs/train-streaming.yaml --set train.steps=100\n"
+    "  ten train --config tiny --dataset 'corpus/*.parquet' --streaming --mixed_precision --epochs 1",
+    "eval": "ten eval\n  ten eval train-stdlib-nano --dataset 'other/*.txt' --json",
+    "generate": "ten generate --prompt 'def main():' --max-tokens 200",
+    "verify": "ten verify\n  ten verify ten-data/packs/stdlib-0123456789ab --json",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose errors are SpecErrors that name the nearest flag or verb."""
+
+    def error(self, message: str) -> Never:
+        unknown = re.search(r"unrecognized arguments: (\S+)", message)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            raise SpecError(f"{self.prog}: unknown argument {unknown[1]}; {nearest(unknown[1], flags)} (see --help)")
+        choice = re.search(r"invalid choice: '([^']*)'", message)
+        if choice and "verb" in message:
+            raise SpecError(f"ten: no verb is called {choice[1]!r}; {nearest(choice[1], _EXAMPLES)}")
+        raise SpecError(f"{self.prog}: {message} (see --help)")
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command line; `-` and `_` are the same inside a flag's name. Raises SpecError."""
+    parser = _build_parser()
+    words = [_normal(word) for word in argv]
+    known, unknown = parser.parse_known_args(words)
+    if unknown:
+        verb_parser: _Parser = known.parser
+        verb_parser.error(f"unrecognized arguments: {unknown[0]}")
+    return known
+
+
+def job_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Dotted settings of a job that the flags stand for."""
+    chosen: dict[str, Any] = {}
+    for _, path, value, _ in _SWITCHES:
+        if value in (getattr(arguments, path, None) or ()):
+            if path in chosen:
+                raise SpecError(f"{path} is given twice: {chosen[path]} and {value}; choose one")
+            chosen[path] = value
+    for _, path, _, _, _ in _SETTINGS:
+        if (given := getattr(arguments, path, None)) is not None:
+            chosen[path] = given
+    if arguments.batch_size is not None:
+        chosen["data.batch_size" if arguments.verb == "pack" else "train.micro_batch_rows"] = arguments.batch_size
+    return chosen
+
+
+def _normal(word: str) -> str:
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def _build_parser() -> _Parser:
+    parser = _Parser(
+        prog="ten",
+        description="Pack text into token shards and train Temporal Eigenstate Networks on them.",
+        epilog="Each verb has its own --help. Exit codes: 0 done, 75 stopped with everything saved (run it again), "
+        "others name what is wrong.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"ten {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True)
+    for verb, (summary, add) in _VERBS.items():
+        sub = verbs.add_parser(
+            verb,
+            help=summary,
+            description=summary,
+            epilog=f"examples:\n  {_EXAMPLES[verb]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        sub.set_defaults(parser=sub)
+        add(sub, verb)
+    return parser
+
+
+def _add_job(parser: argparse.ArgumentParser, verb: str) -> None:
+    parser.add_argument("job", nargs="?", metavar="JOB.yaml", help="job file; without one the defaults hold")
+    for flag, path, metavar, kind, text in _SETTINGS:
+        parser.add_argument(flag, dest=path, metavar=metavar, type=kind, help=text)
+    for flag, path, value, text in _SWITCHES:
+        parser.add_argument(flag, dest=path, action="append_const", const=value, help=text)
+    batch = "records read at a time" if verb == "pack" else "rows in one micro-batch"
+    parser.add_argument("--batch-size", metavar="N", type=int, help=batch)
+    parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="any setting of a job file")
+    if verb == "plan":
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        return
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
+    if verb == "pack":
+        parser.add_argument("--force", action="store_true", help="pack everything anew")
+
+
+def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's id or folder; without one the latest run")
+    parser.add_argument("--store", metavar="DIR", help="folder for packs and runs")
+    if verb == "eval":
+        parser.add_argument("--dataset", metavar="DATA", help="other text to score; without it the run's own held-out")
+        parser.add_argument("--tokens", metavar="N", help="held-out tokens to score at most, such as 2M")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        return
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="how the text begins")
+    parser.add_argument("--max-tokens", type=int, default=200, metavar="N", help="tokens to write at most (200)")
+    parser.add_argument("--temperature", type=float, default=0.8, metavar="X", help="0 takes the likeliest token (0.8)")
+    parser.add_argument("--top-k", type=int, metavar="N", help="draw from the N likeliest tokens")
+    parser.add_argument("--top-p", type=float, default=0.95, metavar="P", help="draw from the likeliest P (0.95)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same text (0)")
+
+
+def _add_path(parser: argparse.ArgumentParser, _verb: str) -> None:
+    parser.add_argument("path", nargs="?", metavar="PATH", help="a store, pack or run; without one the default store")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+_VERBS = {
+    "plan": ("Count a job's parameters, tokens, FLOPs, bytes and steps before anything is made.", _add_job),
+    "pack": ("Pack a dataset into token shards, once; an interrupted pack goes on.", _add_job),
+    "train": ("Train a run; the same command again resumes it.", _add_job),
+    "eval": ("Bits per byte of a trained run on held-out text.", _add_run),
+    "generate": ("Text written by a trained run.", _add_run),
+    "verify": ("Check every byte of packs and checkpoints against its hash.", _add_path),
+}
+VERBS = tuple(_VERBS)

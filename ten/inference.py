@@ -1,0 +1,107 @@
+"""What a trained run is good for: its held-out loss on any text, and text of its own."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ten.errors import DataError, MissingInput
+from ten.feeding import open_fill, open_held_out
+from ten.preparation import Preparation
+from ten.runs import Run
+from ten.train.checkpoint_files import find_newest
+
+if TYPE_CHECKING:
+    from ten.model.lm import LanguageModel
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Held-out loss of one checkpoint."""
+
+    run: str
+    checkpoint: str
+    dataset: str
+    bits_per_byte: float
+    bits_per_token: float
+    tokens: int
+    text_bytes: int
+
+
+def evaluate(job: Preparation, run: Run) -> Evaluation:
+    """Score a run's newest sound checkpoint on the held-out documents of a job's dataset.
+
+    Raises DataError when the dataset has none.
+    """
+    from ten.train.device import autocast, open_device, resolve_precision
+    from ten.train.distributed import World
+    from ten.train.evaluate import bits_per_byte
+
+    device = open_device(job.spec.train.device)
+    precision = resolve_precision(job.spec.train.precision, device)
+    with ExitStack() as stack:
+        fill = open_fill(job)
+        stack.callback(fill.close)
+        held_out = open_held_out(job, fill)
+        if not held_out.text_bytes:
+            raise DataError(f"{job.corpus.dataset}: too few documents to hold any out, so there is nothing to score")
+        model, checkpoint = load_model(run)
+        value = bits_per_byte(
+            model.to(device),
+            held_out,
+            world=World(device=device),
+            autocast=partial(autocast, precision, device),
+            stop=lambda: False,
+        )
+    assert value is not None, "nothing asks this evaluation to stop"
+    return Evaluation(
+        run=run.record.run,
+        checkpoint=checkpoint.name,
+        dataset=job.corpus.dataset,
+        bits_per_byte=value,
+        bits_per_token=value * held_out.text_bytes / held_out.tokens,
+        tokens=held_out.tokens,
+        text_bytes=held_out.text_bytes,
+    )
+
+
+def load_model(run: Run) -> "tuple[LanguageModel, Path]":
+    """A run's model with the weights of its newest sound checkpoint, and that checkpoint's folder."""
+    from ten.model.lm import LanguageModel
+    from ten.train.checkpoint import load_weights
+
+    checkpoint = find_newest(run.checkpoints)
+    if checkpoint is None:
+        raise MissingInput(f"{run.folder}: no checkpoint yet; `ten train` writes one")
+    model = LanguageModel(Preparation(run.job).model, run.tokenizer().vocabulary)
+    load_weights(model, checkpoint)
+    return model.eval(), checkpoint
+
+
+def generate(
+    run: Run, prompt: str, *, max_tokens: int, temperature: float, top_k: int | None, top_p: float, seed: int
+) -> Iterator[str]:
+    """Text that a run's model writes after `prompt`, piece by piece, the prompt included."""
+    from ten.model.generate import generate as draw
+
+    tokenizer, (model, _) = run.tokenizer(), load_model(run)
+    ids = tokenizer.encode(prompt)
+    shown = ""
+    for token in draw(
+        model,
+        list(ids),
+        max_tokens=max_tokens,
+        end_of_document=tokenizer.end_of_document,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+    ):
+        ids.append(token)
+        text = tokenizer.decode(ids)
+        if not text.endswith("�"):  # a character may take several tokens
+            yield text[len(shown) :]
+            shown = text
+    yield tokenizer.decode(ids)[len(shown) :]

@@ -1,0 +1,1 @@
+"""The language model: its presets and their cost, its layers, its loss, and text from it."""

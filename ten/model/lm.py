@@ -1,0 +1,131 @@
+"""The language model: tokens to hidden states, to logits, to a summed loss; and the carry between calls (torch)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ten.model.block import Block, normalisation
+from ten.model.documents import Documents, documents, steps_in_document
+from ten.model.loss import linear_cross_entropy
+from ten.model.mixer import LayerCarry
+from ten.model.presets import ModelConfig, padded_vocabulary
+
+_EMBEDDING_STD = 0.02
+_NO_DECAY = ("taps", "coupling", "embedding.weight", "positions.weight")
+
+
+@dataclass(frozen=True)
+class Carry:
+    """All that a later call needs of the earlier ones, however long they were. Made and read by `LanguageModel`."""
+
+    layers: tuple[LayerCarry, ...]
+    position: Tensor | None
+    """(B,) int64: tokens of the open document so far; None in a model without positions."""
+
+    def detach(self) -> "Carry":
+        """The same values, cut from the graph: gradients do not reach the calls that made them."""
+        layers = tuple(LayerCarry(layer.state.detach(), layer.taps.detach()) for layer in self.layers)
+        return Carry(layers, self.position)
+
+
+class LanguageModel(nn.Module):
+    """Embedding, blocks, norm, and a head tied to the embedding.
+
+    Documents: `starts` marks tokens that open one; nothing passes from a document to the next. A call without a
+    carry begins with nothing remembered, so its first tokens count as opening one. Feeding a sequence in any split,
+    handing the carry on, equals feeding it at once.
+
+    The embedding is padded to `padded_vocabulary(vocabulary)` rows for the matrix units; the padding never gets
+    probability: `logits` leaves it out and `loss` masks it.
+    """
+
+    def __init__(self, config: ModelConfig, vocabulary: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary = vocabulary
+        self.embedding = nn.Embedding(padded_vocabulary(vocabulary), config.width)
+        self.positions = nn.Embedding(config.positions, config.width) if config.positions else None
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = normalisation(config)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The tables; blocks have initialised themselves."""
+        nn.init.normal_(self.embedding.weight, std=_EMBEDDING_STD)
+        if self.positions is not None:
+            nn.init.normal_(self.positions.weight, std=_EMBEDDING_STD)
+
+    def forward(self, tokens: Tensor, starts: Tensor | None = None, carry: Carry | None = None) -> tuple[Tensor, Carry]:
+        """tokens (B, T) int64, starts (B, T) bool → hidden (B, T, D) and the carry after the last token."""
+        if carry is None:
+            starts = _opened(tokens, starts)
+        x, position = self._embed(tokens, starts, carry)
+        within = None if starts is None else documents(starts, self.config.convolution)
+        layers = []
+        for i, block in enumerate(self.blocks):
+            x, layer = self._run(block, x, within, None if carry is None else carry.layers[i])
+            layers.append(layer)
+        return self.norm(x), Carry(tuple(layers), position)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """hidden (..., D) → (..., V) float32, without the padding."""
+        return F.linear(hidden, self.embedding.weight[: self.vocabulary]).float()
+
+    def loss(self, tokens: Tensor, starts: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
+        """Summed cross-entropy, in nats, of predicting tokens[:, 1:]: a float32 scalar; divide by the tokens it covers.
+
+        tokens (B, T + 1) int64; starts (B, T) bool for the first T tokens; weights (B, T) multiply the losses of the
+        predicted tokens (0 leaves one out). The logits are never held at once.
+        """
+        hidden, _ = self(tokens[:, :-1], starts)
+        return linear_cross_entropy(
+            hidden.flatten(0, 1),
+            self.embedding.weight,
+            tokens[:, 1:].flatten(),
+            vocabulary=self.vocabulary,
+            token_weights=None if weights is None else weights.flatten(),
+        )
+
+    def no_decay_names(self) -> set[str]:
+        """Parameters that take no weight decay: those for which zero is not the modest choice.
+
+        Eigenvalues, norms and biases (one axis), convolution taps and coupling (their rest is the identity), and the
+        embedding and position tables (decay would shrink rare tokens in steps that do not see them).
+        """
+        return {name for name, p in self.named_parameters() if p.dim() < 2 or name.endswith(_NO_DECAY)}
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """All parameters in two groups for an optimizer: with `weight_decay`, and with none."""
+        bare = self.no_decay_names()
+        decayed = [p for name, p in self.named_parameters() if name not in bare]
+        spared = [p for name, p in self.named_parameters() if name in bare]
+        return [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+
+    def _embed(self, tokens: Tensor, starts: Tensor | None, carry: Carry | None) -> tuple[Tensor, Tensor | None]:
+        x = self.embedding(tokens)
+        if self.positions is None:
+            return x, None
+        before = tokens.new_zeros(len(tokens)) if carry is None or carry.position is None else carry.position
+        steps = steps_in_document(starts, tokens.shape[1], before)
+        # past the end of the table every token takes its last row: a document longer than trained for still runs
+        x = x + self.positions(steps.clamp_max(self.config.positions - 1))
+        return x, steps[:, -1] + 1 if tokens.shape[1] else before
+
+    def _run(
+        self, block: nn.Module, x: Tensor, within: Documents | None, carry: LayerCarry | None
+    ) -> tuple[Tensor, LayerCarry]:
+        if self.config.recompute and torch.is_grad_enabled():
+            result: tuple[Tensor, LayerCarry] = checkpoint(block, x, within, carry, use_reentrant=False)
+        else:
+            result = block(x, within, carry)
+        return result
+
+
+def _opened(tokens: Tensor, starts: Tensor | None) -> Tensor:
+    """`starts` with the first token of every row set."""
+    first = torch.arange(tokens.shape[1], device=tokens.device) == 0
+    return first.expand(tokens.shape) if starts is None else starts | first

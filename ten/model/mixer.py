@@ -1,0 +1,227 @@
+"""The layers that mix over time by eigenstates: the default one and the published one (torch).
+
+Both run h_t = λ_t h_{t-1} + x_t over K complex eigenstates and read them out through a coupled projection under a
+sigmoid gate. Eigenvalues, and what is handed from call to call, are float32 whatever autocast is on.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ten.model.documents import Documents
+from ten.model.presets import ModelConfig
+from ten.scan import scan
+
+_DECAY_RANGE = 8.0
+_LEAST_DISSIPATION = 1e-6
+_INPUT_GATE_BIAS = 1.0
+_PAPER_GATE_BIAS = -2.0
+_PAPER_MODULATION = 0.1
+_STD = 0.02
+
+
+class LayerCarry(NamedTuple):
+    """What a layer hands to the next call, in float32: eigenstates (B, 2K), last convolution inputs (B, J, 2K)."""
+
+    state: Tensor
+    taps: Tensor
+
+
+def initialise(linear: nn.Linear, std: float = _STD) -> None:
+    """Normal weights and zero biases."""
+    nn.init.normal_(linear.weight, std=std)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+
+
+def residual_std(layers: int) -> float:
+    """Spread of the projections that write to the residual stream: two in each of the layers (GPT-2's rule)."""
+    return _STD / math.sqrt(2 * layers)
+
+
+class CoupledProjection(nn.Module):
+    """Eigenstates (B, T, 2K) to the width (B, T, D), through a block-diagonal coupling R of the states of each head.
+
+    The coupling acts alike on real and imaginary parts and is linear, so it is folded into the projection once for
+    each pass: W · blockdiag(R, R). A token pays nothing for it.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.layers, self.heads = config.layers, config.heads
+        self.projection = nn.Linear(2 * config.eigenstates, config.width, bias=False)
+        block = config.eigenstates // config.heads
+        self.coupling = nn.Parameter(torch.empty(config.heads, block, block)) if config.coupling else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Small projection; coupling at the identity."""
+        initialise(self.projection, residual_std(self.layers))
+        if self.coupling is not None:
+            with torch.no_grad():
+                self.coupling.copy_(torch.eye(self.coupling.shape[1], device=self.coupling.device))
+
+    def weight(self) -> Tensor:
+        """(D, 2K), the projection with the coupling folded in."""
+        plain = self.projection.weight
+        if self.coupling is None:
+            return plain
+        with torch.autocast(plain.device.type, enabled=False):
+            blocks = plain.view(plain.shape[0], 2, self.heads, -1)
+            return torch.einsum("dphj,hjk->dphk", blocks, self.coupling).reshape(plain.shape)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(B, T, 2K) → (B, T, D)."""
+        return F.linear(states, self.weight())
+
+
+class TenMixer(nn.Module):
+    """The default layer: selective decay, input gate, input scaling, short convolution, output gate; each can be off.
+
+    Decay and gates follow RG-LRU (Griffin, arXiv 2402.19427), scaling and the spread of memories LRU (arXiv
+    2303.06349). One product projects to everything: convolution inputs 2K, output gate D, decay K, input gate K.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        states = config.eigenstates
+        self.widths = [2 * states, config.width, states * config.selective, states * config.input_gate]
+        self.projection = nn.Linear(config.width, sum(self.widths))
+        self.taps = nn.Parameter(torch.empty(config.convolution, 2 * states)) if config.convolution else None
+        self.log_memory = nn.Parameter(torch.empty(states))
+        self.phase = nn.Parameter(torch.empty(states))
+        self.output = CoupledProjection(config)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Memories log-uniform in tokens, phases around the circle, the convolution at the identity, decays unchanged.
+
+        The decay's bias makes 8 σ(bias) = 1: before it has learned, the layer decays as a fixed one.
+        """
+        initialise(self.projection)
+        nn.init.uniform_(self.log_memory, math.log(self.config.min_memory), math.log(self.config.max_memory))
+        spread_phases(self.phase)
+        with torch.no_grad():
+            _, _, decay, gate = torch.split(self.projection.bias, self.widths)
+            decay.fill_(-math.log(_DECAY_RANGE - 1))
+            gate.fill_(_INPUT_GATE_BIAS)
+            if self.taps is not None:
+                self.taps.zero_()[0] = 1.0
+
+    def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
+        """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
+        raw, gate, decay_logits, gate_logits = torch.split(self.projection(x), self.widths, dim=-1)
+        raw, taps = self._convolve(raw, documents, carry)
+        log_decay = self.log_decay(decay_logits)
+        inputs = self._scale(raw, log_decay, gate_logits, documents)
+        states, state = scan(
+            inputs,
+            log_decay,
+            self.phase,
+            carry=None if carry is None else carry.state,
+            starts=None if documents is None else documents.starts,
+            backend=self.config.backend,
+        )
+        return self.output(states) * torch.sigmoid(gate), LayerCarry(state, taps)
+
+    def log_decay(self, logits: Tensor) -> Tensor:
+        """log|λ|: (K,) when fixed, else (B, T, K) = 8 σ(logits) log|λ| from logits (B, T, K). A memory is -1/log|λ|."""
+        fixed = -torch.exp(-self.log_memory)
+        if not self.config.selective:
+            return fixed
+        return _DECAY_RANGE * torch.sigmoid(logits.to(fixed.dtype)) * fixed
+
+    def _convolve(self, raw: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, Tensor]:
+        """Depthwise causal convolution of (B, T, 2K) within documents, and the inputs (B, J, 2K) to hand on."""
+        rows, time, width = raw.shape
+        if self.taps is None:
+            return raw, self.log_memory.new_zeros(rows, 0, width)
+        back = len(self.taps) - 1
+        before = raw.new_zeros(rows, back, width) if carry is None else carry.taps.to(raw.dtype)
+        padded = torch.cat([before, raw], dim=1)
+        weights = self.taps.to(raw.dtype)
+        mixed = raw * weights[0]
+        for j in range(1, back + 1):
+            shifted = padded[:, back - j : back - j + time]
+            mixed = torch.addcmul(mixed, shifted if documents is None else shifted * documents.reach[j - 1], weights[j])
+        tail = padded[:, time:] if documents is None else padded[:, time:] * documents.tail
+        return mixed, tail.to(self.taps.dtype)
+
+    def _scale(self, raw: Tensor, log_decay: Tensor, gate_logits: Tensor, documents: Documents | None) -> Tensor:
+        """Inputs (B, T, 2K) of the scan: gated, and scaled so that the states keep their variance at any memory."""
+        factor: Tensor | None = None
+        if self.config.input_scaling:
+            # the least value keeps the root's gradient finite when a decay closes in on 1
+            factor = torch.sqrt((-torch.expm1(2 * log_decay)).clamp_min(_LEAST_DISSIPATION))
+            if documents is not None:
+                factor = torch.where(documents.starts.unsqueeze(-1), 1.0, factor)
+        if self.config.input_gate:
+            gate = torch.sigmoid(gate_logits.to(log_decay.dtype))
+            factor = gate if factor is None else gate * factor
+        if factor is None:
+            return raw
+        real, imaginary = raw.chunk(2, dim=-1)
+        return torch.cat([real * factor, imaginary * factor], dim=-1).to(raw.dtype)
+
+
+class PaperMixer(nn.Module):
+    """The published layer, without its bugs: decays σ(α), frequencies ω, both moved by ±0.1 tanh of the token.
+
+    Its gate bias is -2 after initialisation as the paper has it, and it is computed by the exact scan: the published
+    code lost the bias to a later initialisation, and its chunked backends saw the future.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        states = config.eigenstates
+        self.projection = nn.Linear(config.width, 2 * states, bias=False)
+        self.gate = nn.Linear(config.width, config.width)
+        self.modulation = nn.Linear(config.width, 2 * states) if config.selective else None
+        self.decay_logit = nn.Parameter(torch.empty(states))
+        self.phase = nn.Parameter(torch.empty(states))
+        self.output = CoupledProjection(config)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As published: logits of |λ| uniform in (-3, -0.1), frequencies around the circle, gate nearly closed."""
+        initialise(self.projection)
+        initialise(self.gate)
+        nn.init.constant_(self.gate.bias, _PAPER_GATE_BIAS)
+        if self.modulation is not None:
+            initialise(self.modulation)
+        nn.init.uniform_(self.decay_logit, -3.0, -0.1)
+        spread_phases(self.phase)
+
+    def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
+        """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
+        log_decay, phase = self.eigenvalues(x)
+        states, state = scan(
+            self.projection(x),
+            log_decay,
+            phase,
+            carry=None if carry is None else carry.state,
+            starts=None if documents is None else documents.starts,
+            backend=self.config.backend,
+        )
+        mixed = self.output(states) * torch.sigmoid(self.gate(x))
+        return mixed, LayerCarry(state, state.new_zeros(len(x), 0, state.shape[-1]))
+
+    def eigenvalues(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """log|λ| and arg λ for x (B, T, D): (K,) each when fixed, else (B, T, K)."""
+        if self.modulation is None:
+            return F.logsigmoid(self.decay_logit), self.phase
+        moves = _PAPER_MODULATION * torch.tanh(self.modulation(x).to(self.phase.dtype))
+        decay_move, phase_move = moves.chunk(2, dim=-1)
+        return F.logsigmoid(self.decay_logit + decay_move), self.phase + phase_move
+
+
+def spread_phases(phase: Tensor) -> None:
+    """Phases evenly around the circle, in place: 2π k / K."""
+    states = phase.shape[0]
+    with torch.no_grad():
+        phase.copy_(torch.arange(states, device=phase.device) * (2 * math.pi / states))

@@ -1,0 +1,1 @@
+"""Stores: where packs and runs are kept, behind one small protocol."""

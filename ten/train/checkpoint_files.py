@@ -1,0 +1,200 @@
+"""Checkpoint folders on disk: written so that a reader sees a whole, verified one or none; found, cleaned, retained.
+
+    checkpoints/step-00000100/model.safetensors  optimizer.safetensors  state.json  COMPLETE
+    checkpoints/.writing-step-00000200/          what a writer that was killed left behind
+
+COMPLETE is written last and holds the sha256 and the size of every other file. Free of torch.
+"""
+
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from ten.errors import DataError, DiskFull
+from ten.units import format_bytes
+
+log = logging.getLogger(__name__)
+
+SEAL = "COMPLETE"
+Content = Callable[[], Iterable[bytes | memoryview]]
+_NAME = re.compile(r"step-(\d{8,})")
+_WRITING = ".writing-"
+_READ_BYTES = 4 * 2**20
+
+
+class FileSeal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file must be."""
+
+    sha256: str
+    bytes: int
+
+
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of COMPLETE."""
+
+    step: int
+    files: dict[str, FileSeal]
+
+
+def publish(checkpoints: Path, step: int, files: Mapping[str, Content], *, expected_bytes: int) -> Path:
+    """Write a checkpoint durably and return its folder; it becomes visible with its last name, COMPLETE.
+
+    Raises DiskFull where there is no room, no permission or no place for it; nothing of the attempt
+    stays and older checkpoints are untouched.
+    """
+    writing = checkpoints / f"{_WRITING}{folder_name(step)}"
+    folder = checkpoints / folder_name(step)
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        _require_room(checkpoints, expected_bytes)
+        _remove(writing)
+        writing.mkdir()
+        seals = {name: _write(writing / name, content()) for name, content in files.items()}
+        _sync_folder(writing)
+        _remove(folder)
+        writing.rename(folder)
+        _sync_folder(checkpoints)
+        _write_seal(folder, Seal(step=step, files=seals))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            clean(checkpoints)
+        raise _no_room(checkpoints, expected_bytes, error) from error
+    return folder
+
+
+def find_newest(checkpoints: Path) -> Path | None:
+    """The newest checkpoint whose every byte is what its COMPLETE says; None when none was ever completed.
+
+    A damaged one is named in the log and the one before it is tried. Raises DataError when all are damaged.
+    """
+    damaged = []
+    for folder in sorted(complete(checkpoints), key=step_of, reverse=True):
+        damage = find_damage(folder)
+        if damage is None:
+            return folder
+        log.error("checkpoint %s is damaged and is not used: %s", folder, damage)
+        damaged.append(folder.name)
+    if damaged:
+        raise DataError(
+            f"{checkpoints}: every checkpoint is damaged ({', '.join(damaged)}); copy a good one back, or delete"
+            " them to begin the run again"
+        )
+    return None
+
+
+def complete(checkpoints: Path) -> list[Path]:
+    """Folders of checkpoints that were completed, by step; unverified."""
+    if not checkpoints.is_dir():
+        return []
+    found = [f for f in checkpoints.iterdir() if _NAME.fullmatch(f.name) and (f / SEAL).is_file()]
+    return sorted(found, key=step_of)
+
+
+def find_damage(folder: Path) -> str | None:
+    """What is wrong with a completed checkpoint, in words; None when each file has its size and its sha256."""
+    try:
+        seal = msgspec.json.decode((folder / SEAL).read_bytes(), type=Seal)
+        for name, wanted in seal.files.items():
+            size = (folder / name).stat().st_size
+            if size != wanted.bytes:
+                return f"{name} has {size} bytes instead of {wanted.bytes}"
+            found = _sha256(folder / name)
+            if found != wanted.sha256:
+                return f"{name} has sha256 {found[:12]}… instead of {wanted.sha256[:12]}…"
+    except (OSError, msgspec.MsgspecError) as error:
+        return str(error)
+    return None if seal.step == step_of(folder) else f"{SEAL} is that of step {seal.step}"
+
+
+def clean(checkpoints: Path) -> None:
+    """Remove what killed writers left: temporary folders, and folders without COMPLETE. Only for the writer."""
+    for folder in checkpoints.iterdir() if checkpoints.is_dir() else ():
+        unsealed = _NAME.fullmatch(folder.name) and not (folder / SEAL).is_file()
+        if folder.name.startswith(_WRITING) or unsealed:
+            log.info("removing the unfinished checkpoint %s", folder)
+            _remove(folder)
+
+
+def retain(checkpoints: Path, keep_last: int, good: Path) -> None:
+    """Delete all but the newest `keep_last` completed checkpoints; never `good`, the newest known whole."""
+    for folder in complete(checkpoints)[:-keep_last]:
+        if folder != good:
+            _remove(folder)
+
+
+def folder_name(step: int) -> str:
+    """step-00000100 for 100."""
+    return f"step-{step:08d}"
+
+
+def step_of(folder: Path) -> int:
+    """100 for …/step-00000100."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def _write(path: Path, content: Iterable[bytes | memoryview]) -> FileSeal:
+    sha256 = hashlib.sha256()
+    size = 0
+    with path.open("xb", buffering=0) as file:
+        for piece in content:
+            sha256.update(piece)
+            _write_all(file.fileno(), piece)
+            size += len(piece)
+        os.fsync(file.fileno())
+    return FileSeal(sha256=sha256.hexdigest(), bytes=size)
+
+
+def _write_all(descriptor: int, piece: bytes | memoryview) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _write_seal(folder: Path, seal: Seal) -> None:
+    new = folder / f".{SEAL}.new"
+    _write(new, [msgspec.json.format(msgspec.json.encode(seal), indent=2)])
+    new.rename(folder / SEAL)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        # COMPLETE goes first: a kill in the middle must leave an unfinished checkpoint, not a damaged one.
+        (folder / SEAL).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+
+
+def _require_room(checkpoints: Path, expected_bytes: int) -> None:
+    if shutil.disk_usage(checkpoints).free < expected_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(checkpoints))
+
+
+def _no_room(checkpoints: Path, expected_bytes: int, error: OSError) -> DiskFull:
+    place = next(p for p in (checkpoints, *checkpoints.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    return DiskFull(
+        f"{checkpoints}: cannot write a checkpoint ({error.strerror}); it needs {format_bytes(expected_bytes)},"
+        f" {format_bytes(free)} are free. Older checkpoints are intact. Make room or set checkpoint.keep_last lower,"
+        " then run the same command again"
+    )

@@ -1,0 +1,40 @@
+"""Where tensors live and in which precision matrix products run, from what the job says and the machine has."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+from ten.errors import SpecError
+from ten.train.settings import Precision
+
+
+def open_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device of this process: auto takes the GPU of `local_rank` when there is CUDA, else the CPU."""
+    available = torch.cuda.is_available()
+    if name == "auto":
+        name = "cuda" if available else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SpecError(f"train.device: {name!r} is no device; write auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda":
+        if not available:
+            raise SpecError(f"train.device: {name} is asked for, but torch {torch.__version__} sees no CUDA GPU here")
+        device = torch.device("cuda", local_rank if device.index is None else device.index)
+        torch.cuda.set_device(device)
+    return device
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
+    """`auto` is bf16 on CUDA and fp32 elsewhere."""
+    if precision == "auto":
+        return "bf16" if device.type == "cuda" else "fp32"
+    return precision
+
+
+def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> AbstractContextManager[None]:
+    """A fresh context for one forward pass: bf16 matrix products, or nothing for fp32."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)

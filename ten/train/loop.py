@@ -1,0 +1,24 @@
+"""The training loop: batches become steps, steps become metrics, evaluations and checkpoints, to the end."""
+
+from ten.train.progress import open_progress
+from ten.train.training import Outcome, Training
+
+
+def train(run: Training) -> Outcome:
+    """Train until the run has its tokens, then save and evaluate a last time.
+
+    Raises Resumable after a checkpoint of the last finished step when a stop is requested, and TrainingDiverged,
+    DataError, DiskFull as its parts do. The caller installs the signal handlers and closes the loader.
+    """
+    shown = run.world.is_first
+    with open_progress(run.total_tokens, run.position.tokens, shown=shown) as progress:
+        while not run.is_done:
+            batch, waited = run.next_batch()
+            metrics = run.step(batch, waited)
+            if metrics is None:
+                raise run.leave()
+            metrics = run.evaluate_if_due(metrics)
+            run.record(metrics)
+            progress.show(metrics, run.seconds_left)
+            run.checkpoint_if_due()
+        return run.finish()

@@ -1,0 +1,90 @@
+"""metrics.jsonl: one line a step, the source of truth from which every other view of a run is drawn."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ten.errors import DataError, DiskFull, MissingInput
+
+
+class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known about one optimizer step."""
+
+    step: int
+    tokens: int
+    """Targets trained on since the run began, by all ranks."""
+    loss: float
+    """Nats per token of the global batch, before the update."""
+    lr: float
+    grad_norm: float
+    """2-norm of the gradient of `loss`, before clipping."""
+    tokens_per_s: float
+    """By all ranks over the recent steps, data waits included."""
+    data_wait_s: float
+    """Time this step waited for its batch."""
+    rows_sha256: str
+    """Of the global batch: equal for every mode, machine and number of ranks."""
+    seconds: float
+    """Time in training since the run began, over all attempts."""
+    held_out_bits_per_byte: float | None = None
+
+
+class MetricsLog:
+    """The writer. Opening it for a run that stands at `step` drops the lines of later steps and a torn last line."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            self._rewrite([line for line in _whole_lines(path) if _decode(path, line).step <= step])
+
+    def append(self, metrics: StepMetrics) -> None:
+        """Add one step's line; it is in the file on return. DiskFull when it does not fit."""
+        try:
+            with self._path.open("ab", buffering=0) as file:
+                file.write(msgspec.json.encode(metrics) + b"\n")
+        except OSError as error:
+            raise DiskFull(f"{self._path}: cannot write metrics ({error.strerror}); make room and run again") from error
+
+    def amend(self, metrics: StepMetrics) -> None:
+        """Replace the last line by `metrics` of the same step: its held-out loss came later."""
+        self._rewrite([*list(_whole_lines(self._path))[:-1], msgspec.json.encode(metrics)])
+
+    def last(self) -> StepMetrics | None:
+        """The newest line; None when there is none."""
+        lines = list(_whole_lines(self._path)) if self._path.exists() else []
+        return _decode(self._path, lines[-1]) if lines else None
+
+    def sync(self) -> None:
+        """Make every line durable, so that no checkpoint is newer than its metrics."""
+        with self._path.open("ab") as file:
+            os.fsync(file.fileno())
+
+    def _rewrite(self, lines: list[bytes]) -> None:
+        new = self._path.with_name(f".{self._path.name}.new")
+        with new.open("wb") as file:
+            file.writelines(line + b"\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+
+
+def read_metrics(path: Path) -> list[StepMetrics]:
+    """All whole lines of a metrics.jsonl, in order. A torn last line (a writer that was killed) is left out."""
+    if not path.exists():
+        raise MissingInput(f"{path}: no such metrics file; a run writes it with its first step")
+    return [_decode(path, line) for line in _whole_lines(path)]
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    return iter(whole.split(b"\n") if whole else [])
+
+
+def _decode(path: Path, line: bytes) -> StepMetrics:
+    try:
+        return msgspec.json.decode(line, type=StepMetrics)
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{path}: a line is no step's metrics ({error}): {line[:80]!r}; move the file away") from error

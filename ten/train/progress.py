@@ -1,0 +1,57 @@
+"""What a person sees while a run trains: a bar on a terminal, a line in the log now and then elsewhere."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Never
+
+from tqdm import tqdm
+
+from ten.train.metrics import StepMetrics
+from ten.units import format_count, format_seconds
+
+log = logging.getLogger(__name__)
+
+_LINE_SECONDS = 30.0
+
+
+class Progress:
+    """Shows a run of `total_tokens`; `bar` is None where stderr is no terminal."""
+
+    def __init__(self, total_tokens: int, bar: "tqdm[Never] | None") -> None:
+        self._total = total_tokens
+        self._bar = bar
+        self._held_out: float | None = None
+        self._next_line = 0.0
+
+    def show(self, metrics: StepMetrics, seconds_left: float | None) -> None:
+        """Show one step: rate, loss, held-out bits per byte, time left."""
+        evaluated = metrics.held_out_bits_per_byte is not None
+        if evaluated:
+            self._held_out = metrics.held_out_bits_per_byte
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._words(metrics), refresh=False)
+            self._bar.update(min(metrics.tokens, self._total) - self._bar.n)
+        elif evaluated or metrics.seconds >= self._next_line or metrics.tokens >= self._total:
+            self._next_line = metrics.seconds + _LINE_SECONDS
+            left = "" if seconds_left is None else f", {format_seconds(seconds_left)} left"
+            log.info(
+                "step %d, %s of %s tokens, %s, %s tokens/s%s", metrics.step, format_count(metrics.tokens),
+                format_count(self._total), self._words(metrics), format_count(metrics.tokens_per_s), left,
+            )  # fmt: skip
+
+    def _words(self, metrics: StepMetrics) -> str:
+        held_out = "" if self._held_out is None else f", held-out {self._held_out:.3f} bits/byte"
+        return f"loss {metrics.loss:.3f}{held_out}"
+
+
+@contextmanager
+def open_progress(total_tokens: int, tokens: int, *, shown: bool) -> Iterator[Progress]:
+    """The progress of a run that stands at `tokens`; `shown` is False on ranks other than 0."""
+    if not (shown and sys.stderr.isatty()):
+        yield Progress(total_tokens, None)
+        return
+    bar = tqdm(total=total_tokens, initial=tokens, unit="tok", unit_scale=True, dynamic_ncols=True)
+    with bar:
+        yield Progress(total_tokens, bar)

@@ -1,0 +1,80 @@
+"""run.json: what a run is and each attempt at it, written anew as a whole so that it is never torn."""
+
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ten.errors import DataError
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One life of the process that trains the run."""
+
+    started: datetime
+    device: str
+    """Name of the CPU or GPU."""
+    mode: str
+    world_size: int
+    from_step: int
+    ended: datetime | None = None
+    """None while it runs, and for ever where it was killed."""
+    to_step: int | None = None
+    reason: str | None = None
+    """Why it ended: finished, a signal's name, or the error."""
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A run: the spec it began with, the length that was fixed then, its attempts so far."""
+
+    run: str
+    created: datetime
+    spec: dict[str, Any]
+    total_tokens: int
+    attempts: tuple[Attempt, ...] = ()
+
+    def begin(self, *, device: str, mode: str, world_size: int, from_step: int) -> "RunRecord":
+        """With one more attempt, that starts now."""
+        attempt = Attempt(started=now(), device=device, mode=mode, world_size=world_size, from_step=from_step)
+        return msgspec.structs.replace(self, attempts=(*self.attempts, attempt))
+
+    def end(self, *, to_step: int, reason: str) -> "RunRecord":
+        """With the last attempt ended now."""
+        last = msgspec.structs.replace(self.attempts[-1], ended=now(), to_step=to_step, reason=reason)
+        return msgspec.structs.replace(self, attempts=(*self.attempts[:-1], last))
+
+
+def new_run(name: str, spec: dict[str, Any], total_tokens: int) -> RunRecord:
+    """A run that begins now; its id is the name, the time and four letters against a twin of the same second."""
+    created = now()
+    run = f"{name}-{created:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return RunRecord(run=run, created=created, spec=spec, total_tokens=total_tokens)
+
+
+def read_run(path: Path) -> RunRecord | None:
+    """The record at `path`; None when there is none, DataError when it is no run record."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{path}: no run record ({error}); move the file away to begin a new run") from error
+
+
+def write_run(path: Path, record: RunRecord) -> None:
+    """Replace the record at `path` in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    with new.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def now() -> datetime:
+    """The present second, in UTC."""
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,108 @@
+"""What a job file says about training (`train:`) and about checkpoints (`checkpoint:`)."""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from ten.errors import SpecError
+from ten.settings import Positive
+from ten.train.interval import Interval
+from ten.units import parse_count
+
+_T = TypeVar("_T")
+Schedule = Literal["wsd", "cosine", "constant"]
+Rate = Annotated[float, Meta(gt=0, le=1)]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Length, batch, optimizer and evaluation of one run."""
+
+    epochs: Annotated[float, Meta(gt=0, description="Passes over the training data; yields to tokens and steps.")] = 1.0
+    tokens: Annotated[
+        str | int | None, Meta(description='Training tokens, such as "10B" or 300000; yields to steps.')
+    ] = None
+    steps: Annotated[Positive | None, Meta(description="Optimizer steps; decides before tokens and epochs.")] = None
+    micro_batch_rows: Annotated[int, Meta(ge=1, description="Rows in one forward and backward pass of one GPU.")] = 8
+    gradient_accumulation: Annotated[
+        int, Meta(ge=1, description="Micro-batches of one GPU summed into one optimizer step.")
+    ] = 1
+    precision: Annotated[
+        Precision, Meta(description="Matrix products in bf16 or fp32; weights are fp32. auto: bf16 on CUDA, else fp32.")
+    ] = "auto"
+    learning_rate: Annotated[
+        Rate | None, Meta(description="Peak learning rate; unset: chosen from the model's width.")
+    ] = None
+    min_lr_ratio: Annotated[float, Meta(ge=0, le=1, description="Learning rate at the end as a part of the peak.")] = (
+        0.1
+    )
+    warmup: Annotated[
+        float | int | str, Meta(description='Linear warm-up: part of all tokens (0.02) or tokens ("10M").')
+    ] = 0.02
+    schedule: Annotated[
+        Schedule, Meta(description="wsd: warm-up, stable, linear decay; cosine; constant after the warm-up.")
+    ] = "wsd"
+    decay: Annotated[float, Meta(ge=0, le=1, description="wsd only: last part of all tokens that decays.")] = 0.2
+    weight_decay: Annotated[
+        float, Meta(ge=0, le=1, description="AdamW weight decay of matrices; eigenvalues, norms and biases have none.")
+    ] = 0.1
+    beta1: Annotated[float, Meta(ge=0, lt=1, description="AdamW decay of the gradient's running mean.")] = 0.9
+    beta2: Annotated[float, Meta(ge=0, lt=1, description="AdamW decay of the squared gradient's running mean.")] = 0.95
+    clip_norm: Annotated[float, Meta(ge=0, description="Longest gradient allowed, in its 2-norm; 0 clips nothing.")] = (
+        1.0
+    )
+    seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the initial weights and of dropout.")] = 0
+    device: Annotated[str, Meta(description="auto (CUDA when there is one), cpu, cuda or cuda:N.")] = "auto"
+    threads: Annotated[Positive | None, Meta(description="CPU threads of torch; unset: torch's own choice.")] = None
+    evaluate_every: Annotated[
+        str | int, Meta(description='Held-out loss every so many steps (500) or so often ("30m"); 0: only at the end.')
+    ] = 0
+    evaluate_tokens: Annotated[
+        str | int, Meta(description='Held-out tokens used for one evaluation, at most ("2M").')
+    ] = "2M"
+
+    def __post_init__(self) -> None:
+        """Refuse values whose form is wrong, with the name of the field."""
+        _named("train.evaluate_every", lambda: Interval.parse(self.evaluate_every))
+        _positive_count("train.evaluate_tokens", self.evaluate_tokens)
+        if self.tokens is not None:
+            _positive_count("train.tokens", self.tokens)
+        _named("train.warmup", lambda: warmup_tokens(self.warmup, 10**9))
+
+
+class CheckpointSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When checkpoints are written, how many stay, and whether a run goes on from them."""
+
+    every: Annotated[
+        str | int, Meta(description='Steps (500) or time ("10m") between checkpoints; 0: only at stops and the end.')
+    ] = "10m"
+    keep_last: Annotated[int, Meta(ge=1, description="Complete checkpoints kept; older ones are deleted.")] = 3
+    resume: Annotated[
+        Literal["auto", "require", "never"],
+        Meta(description="auto: go on if a checkpoint is there; require: fail if none is; never: start anew."),
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse an interval whose form is wrong, with the name of the field."""
+        _named("checkpoint.every", lambda: Interval.parse(self.every))
+
+
+def warmup_tokens(warmup: float | int | str, total_tokens: int) -> int:
+    """Tokens of warm-up: a number below 1 is a part of `total_tokens`, anything else a count; never above the total."""
+    if isinstance(warmup, int | float) and 0 <= warmup < 1:
+        return round(warmup * total_tokens)
+    return min(parse_count(warmup), total_tokens)
+
+
+def _positive_count(field: str, value: str | int) -> None:
+    if _named(field, lambda: parse_count(value)) < 1:
+        raise SpecError(f"{field}: {value!r} is no count of tokens; write 300000, 1.5M or 10B")
+
+
+def _named(field: str, read: Callable[[], _T]) -> _T:
+    try:
+        return read()
+    except SpecError as error:
+        raise SpecError(f"{field}: {error}") from None

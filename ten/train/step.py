@@ -1,0 +1,111 @@
+"""One optimizer step: forward and backward over the micro-batches, the sum over ranks, clipping, the update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ten.errors import TrainingDiverged
+from ten.train.distributed import World
+
+if TYPE_CHECKING:
+    from ten.data.loader import StepBatch
+    from ten.model.lm import LanguageModel
+
+Autocast = Callable[[], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What one update saw, over all ranks."""
+
+    loss: float
+    """Nats per token, before the update."""
+    grad_norm: float
+    """2-norm of the gradient of `loss`, before clipping."""
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepper:
+    """Takes optimizer steps on `model`; `stop` is polled before every micro-batch.
+
+    The model's loss is a sum of nats, and sums are divided by the number of tokens of *all* micro-batches of *all*
+    ranks: one update is the same for every way to split its rows. No rank enters a collective before its last
+    micro-batch, so a stop that only one rank has seen is agreed on by all at the same place.
+    """
+
+    model: LanguageModel
+    optimizer: torch.optim.Optimizer
+    world: World
+    autocast: Autocast
+    clip_norm: float
+    stop: Callable[[], bool]
+
+    def take(self, batch: StepBatch | None, *, step: int, learning_rate: float) -> StepResult | None:
+        """One update, or None when a rank was asked to stop; then nothing has changed. Without a batch: ask to stop.
+
+        Raises TrainingDiverged, on all ranks and with the weights untouched, when loss or gradient is not finite.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        nats, tokens, stopped = self.world.sum(self._accumulate(batch)).tolist()
+        if stopped:
+            self.optimizer.zero_grad(set_to_none=True)
+            return None
+        loss = nats / tokens
+        self._require_finite(loss, "loss", step, learning_rate)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.world.sum_gradients(parameters)
+        grad_norm = self._normalise([p.grad for p in parameters], tokens)
+        self._require_finite(grad_norm, "norm of the gradient", step, learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        return StepResult(loss=loss, grad_norm=grad_norm, tokens=int(tokens))
+
+    def _accumulate(self, batch: StepBatch | None) -> Tensor:
+        """(3,) fp64: this rank's nats, tokens, and 1 where it was asked to stop; gradients of the nats add up."""
+        device = self.world.device
+        nats = torch.zeros((), dtype=torch.float64, device=device)
+        tokens = 0
+        stopped = batch is None
+        for micro in batch.micro_batches if batch else ():
+            if self.stop():
+                stopped = True
+                break
+            with self.autocast():
+                loss = self.model.loss(
+                    micro.tokens.to(device, non_blocking=True), micro.starts.to(device, non_blocking=True)
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
+            nats += loss.detach()
+            tokens += micro.starts.numel()
+        return torch.cat([nats[None], torch.tensor([tokens, float(stopped)], dtype=torch.float64, device=device)])
+
+    def _normalise(self, gradients: list[Tensor], tokens: float) -> float:
+        """Divide summed gradients by `tokens` and clip them; the norm per token before clipping."""
+        norm = float(torch.nn.utils.get_total_norm(gradients)) / tokens
+        clip = min(1.0, self.clip_norm / (norm + 1e-6)) if self.clip_norm else 1.0
+        if math.isfinite(norm):
+            torch._foreach_mul_(gradients, clip / tokens)
+        return norm
+
+    def _require_finite(self, value: float, what: str, step: int, learning_rate: float) -> None:
+        if math.isfinite(value):
+            return
+        where = next(
+            (n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()), None
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        raise TrainingDiverged(
+            f"step {step}: the {what} is {value} at learning rate {learning_rate:.3g}"
+            + (f" (first in the gradient of {where})" if where else "")
+            + "; this step changed no weight. Lower train.learning_rate, lengthen train.warmup, lower train.clip_norm"
+            " or set train.precision=fp32, then run again from the last checkpoint"
+        )

@@ -1,0 +1,74 @@
+"""Why a run stops before its end: a request that a signal, a deadline or a budget sets and the loop polls."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_ECHO_SECONDS = 0.5
+
+
+class Interrupted(Exception):
+    """Raised by the signal inside `StopRequest.interrupting`, to leave a wait that may be long."""
+
+
+class StopRequest:
+    """Set once with a reason, then polled: calling it tells whether to stop."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._requested_at = 0.0
+        self._interrupting = False
+        self._previous: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        return self.reason is not None
+
+    def request(self, reason: str) -> None:
+        """Ask for a stop; the first reason stays."""
+        if self.reason is None:
+            self.reason = reason
+            self._requested_at = time.monotonic()
+
+    @contextmanager
+    def handling(self, *signals: signal.Signals) -> Iterator["StopRequest"]:
+        """Within the block, SIGTERM and SIGINT (or `signals`) request a stop; the handlers before it come back after.
+
+        A second signal has its default behaviour, at once. Repetitions within half a second are one signal: a
+        terminal and torchrun both pass on the same Ctrl-C. Main thread only (a rule of Python).
+        """
+        for number in signals or (signal.SIGTERM, signal.SIGINT):
+            self._previous[number] = signal.signal(number, self._handle)
+        try:
+            yield self
+        finally:
+            self._restore()
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Within the block a signal also raises Interrupted, so that a wait for data ends at once."""
+        self._interrupting = True
+        try:
+            if self.reason is not None:
+                raise Interrupted(self.reason)
+            yield
+        finally:
+            self._interrupting = False
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.reason is not None:
+            if time.monotonic() - self._requested_at > _ECHO_SECONDS:
+                self._restore()
+                os.kill(os.getpid(), number)
+            return
+        self.request(signal.Signals(number).name)
+        if self._interrupting:
+            raise Interrupted(self.reason)
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()

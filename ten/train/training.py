@@ -1,0 +1,190 @@
+"""Training: one attempt of a run, with all that the loop moves and where it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ten.data.rows import rows_sha256
+from ten.errors import DataError, Resumable
+from ten.train.checkpoint import Checkpoints, Position
+from ten.train.evaluate import bits_per_byte
+from ten.train.interval import Interval, Timer
+from ten.train.metrics import MetricsLog, StepMetrics
+from ten.train.schedule import LearningRate
+from ten.train.step import Stepper, StepResult
+from ten.train.stopping import Interrupted, StopRequest
+from ten.train.throughput import Throughput
+
+if TYPE_CHECKING:
+    from ten.data.held_out import HeldOut
+    from ten.data.loader import StepBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run that reached its length ended."""
+
+    position: Position
+    loss: float | None
+    """Nats per token of the last step; None when this attempt had none to take and no metrics were kept."""
+    held_out_bits_per_byte: float | None
+    checkpoint: Path
+
+
+class Training:
+    """What one attempt works with. Every rank has one; rank 0's alone writes.
+
+    `position` is what `checkpoints.restore` gave and `loader` begins there. `total_tokens` is the length of the whole
+    run, fixed when it began. `stop` is the one that `stepper` polls.
+    """
+
+    def __init__(
+        self,
+        *,
+        stepper: Stepper,
+        schedule: LearningRate,
+        loader: Iterator[StepBatch],
+        held_out: HeldOut | None,
+        checkpoints: Checkpoints,
+        metrics_path: Path,
+        position: Position,
+        total_tokens: int,
+        evaluate_every: Interval,
+        checkpoint_every: Interval,
+        stop: StopRequest,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        now = clock()
+        self.position = position
+        self.total_tokens = total_tokens
+        self.world = stepper.world
+        self._stepper = stepper
+        self._schedule = schedule
+        self._loader = loader
+        self._held_out = held_out
+        self._checkpoints = checkpoints
+        self._metrics = MetricsLog(metrics_path, position.step) if self.world.is_first else None
+        self._stop = stop
+        self._clock = clock
+        self._began = now - position.seconds
+        self._throughput = Throughput(position.tokens, now)
+        self._evaluation = Timer(evaluate_every, now)
+        self._checkpoint = Timer(checkpoint_every, now)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has trained on all its tokens."""
+        return self.position.tokens >= self.total_tokens
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time to the end at the recent rate."""
+        return self._throughput.seconds_left(self.total_tokens)
+
+    def next_batch(self) -> tuple[StepBatch | None, float]:
+        """The next batch and the seconds it was waited for; no batch when a signal came first."""
+        asked = self._clock()
+        try:
+            with self._stop.interrupting():
+                batch = next(self._loader)
+        except Interrupted:
+            return None, self._clock() - asked
+        except StopIteration:
+            raise DataError(
+                f"the data ended after {self.position.tokens} of {self.total_tokens} tokens; report this as a bug"
+            ) from None
+        return batch, self._clock() - asked
+
+    def step(self, batch: StepBatch | None, waited: float) -> StepMetrics | None:
+        """Train on `batch` and advance; None when a stop came first, and then nothing has changed."""
+        after = batch.cursor.tokens if batch else self.position.tokens
+        rate = self._schedule.for_step(self.position.tokens, after)
+        result = self._stepper.take(batch, step=self.position.step + 1, learning_rate=rate)
+        if result is None or batch is None:
+            return None
+        now = self._clock()
+        self.position = Position(step=self.position.step + 1, cursor=batch.cursor, seconds=now - self._began)
+        self._throughput.add(self.position.tokens, now)
+        return self._describe(batch, result, rate, waited)
+
+    def evaluate_if_due(self, metrics: StepMetrics) -> StepMetrics:
+        """`metrics` with the held-out loss where one is due and no stop came meanwhile."""
+        due = self._evaluation.due(self.position.step, self._clock())
+        if self._held_out is None or not self.world.from_first(due):
+            return metrics
+        value = self._evaluate()
+        self._evaluation.mark(self._clock())
+        return msgspec.structs.replace(metrics, held_out_bits_per_byte=value)
+
+    def record(self, metrics: StepMetrics) -> None:
+        """Append the step to metrics.jsonl."""
+        if self._metrics is not None:
+            self._metrics.append(metrics)
+
+    def checkpoint_if_due(self) -> None:
+        """Write a checkpoint when its interval has passed."""
+        if self._checkpoint.due(self.position.step, self._clock()):
+            self._save()
+            self._checkpoint.mark(self._clock())
+
+    def leave(self) -> Resumable:
+        """Save the last finished step; the error that says so and sends the process off with exit code 75."""
+        reason = self._stop.reason or "the stop of another rank"
+        if self.position.step == 0:
+            return Resumable(f"stopped by {reason} before the first step, with nothing to save; run it again")
+        folder = self._save()
+        # A rank that ends early makes torchrun end the others, rank 0 in the middle of its checkpoint.
+        self.world.barrier()
+        return Resumable(
+            f"stopped by {reason} after step {self.position.step}; saved {folder}; run the same command again to go on"
+        )
+
+    def finish(self) -> Outcome:
+        """The last checkpoint, then the last evaluation; raises Resumable when a stop cuts the evaluation short."""
+        folder = self._save()
+        last = self._metrics.last() if self._metrics else None
+        if last and last.step != self.position.step:
+            last = None
+        value = last.held_out_bits_per_byte if last else None
+        if self._held_out is not None and self.world.from_first(value is None):
+            value = self._evaluate()
+            if value is None:
+                raise self.leave()
+            if self._metrics and last:
+                self._metrics.amend(msgspec.structs.replace(last, held_out_bits_per_byte=value))
+        self.world.barrier()
+        loss = last.loss if last else None
+        return Outcome(position=self.position, loss=loss, held_out_bits_per_byte=value, checkpoint=folder)
+
+    def _describe(self, batch: StepBatch, result: StepResult, rate: float, waited: float) -> StepMetrics:
+        digests = self.world.gather_digests(batch.row_digests)
+        return StepMetrics(
+            step=self.position.step,
+            tokens=self.position.tokens,
+            loss=result.loss,
+            lr=rate,
+            grad_norm=result.grad_norm,
+            tokens_per_s=self._throughput.tokens_per_second(),
+            data_wait_s=waited,
+            rows_sha256=rows_sha256(digests, len(batch.micro_batches)),
+            seconds=self.position.seconds,
+        )
+
+    def _evaluate(self) -> float | None:
+        assert self._held_out is not None
+        stepper = self._stepper
+        return bits_per_byte(
+            stepper.model, self._held_out, world=self.world, autocast=stepper.autocast, stop=self._stop
+        )
+
+    def _save(self) -> Path:
+        if self._metrics is not None:
+            self._metrics.sync()
+        self.position = msgspec.structs.replace(self.position, seconds=self._clock() - self._began)
+        return self._checkpoints.save(self.position)

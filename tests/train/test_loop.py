@@ -1,0 +1,176 @@
+"""Whole attempts: to the end, stopped, killed, resumed."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from ten.errors import DataError, DiskFull, Resumable, TrainingDiverged
+from ten.train import checkpoint_files
+from ten.train.checkpoint import read_state
+from ten.train.loop import train
+from ten.train.metrics import StepMetrics, read_metrics
+from ten.train.stopping import StopRequest
+from tests.train.tiny import T, batches, open_training, start_attempt, tiny_model, wait_for_steps
+
+
+def facts(line: StepMetrics) -> tuple[object, ...]:
+    """What must not depend on when and where a step ran."""
+    return line.step, line.tokens, line.loss, line.lr, line.grad_norm, line.rows_sha256
+
+
+def test_a_run_ends_at_its_tokens_with_a_checkpoint_and_a_held_out_loss(tmp_path: Path) -> None:
+    outcome = train(open_training(tmp_path, steps=5))
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert [line.step for line in lines] == [1, 2, 3, 4, 5]
+    assert outcome.position.tokens == lines[-1].tokens == 5 * 8 * T
+    assert outcome.loss == lines[-1].loss
+    assert outcome.held_out_bits_per_byte == lines[-1].held_out_bits_per_byte is not None
+    assert [line.step for line in lines if line.held_out_bits_per_byte is not None] == [3, 5]
+    assert checkpoint_files.find_newest(tmp_path / "checkpoints") == outcome.checkpoint
+    assert [p.name[-1] for p in checkpoint_files.complete(tmp_path / "checkpoints")] == ["2", "4", "5"]
+
+
+def test_the_same_command_on_a_finished_run_trains_nothing_and_tells_the_same(tmp_path: Path) -> None:
+    first = train(open_training(tmp_path, steps=3))
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    again = train(open_training(tmp_path, steps=3))
+    assert again.loss == first.loss
+    assert again.held_out_bits_per_byte == first.held_out_bits_per_byte
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_stop_saves_the_last_finished_step_and_names_signal_step_and_checkpoint(tmp_path: Path) -> None:
+    stop = StopRequest()
+    run = open_training(tmp_path, steps=9, stop=stop, checkpoint_every=0)
+    assert run.step(*run.next_batch()) is not None
+    stop.request("SIGTERM")
+    with pytest.raises(Resumable, match=r"stopped by SIGTERM after step 1; saved .*step-00000001") as caught:
+        train(run)
+    assert caught.value.exit_code == 75
+    assert open_training(tmp_path, steps=9).position.step == 1
+
+
+def test_a_stop_before_the_first_step_has_nothing_to_save(tmp_path: Path) -> None:
+    stop = StopRequest()
+    stop.request("deadline")
+    with pytest.raises(Resumable, match="before the first step"):
+        train(open_training(tmp_path, steps=9, stop=stop))
+    assert checkpoint_files.complete(tmp_path / "checkpoints") == []
+
+
+def test_a_stop_in_the_last_evaluation_keeps_the_training_and_evaluates_on_resume(tmp_path: Path) -> None:
+    train(open_training(tmp_path / "whole", steps=2, evaluate_every=0))
+    stop = StopRequest()
+    run = open_training(tmp_path / "cut", steps=2, evaluate_every=0, stop=stop)
+    while not run.is_done:
+        metrics = run.step(*run.next_batch())
+        assert metrics is not None
+        run.record(metrics)
+    stop.request("SIGTERM")
+    with pytest.raises(Resumable, match="after step 2"):
+        run.finish()
+    assert read_metrics(tmp_path / "cut" / "metrics.jsonl")[-1].held_out_bits_per_byte is None
+    outcome = train(open_training(tmp_path / "cut", steps=2, evaluate_every=0))
+    expected = read_metrics(tmp_path / "whole" / "metrics.jsonl")
+    found = read_metrics(tmp_path / "cut" / "metrics.jsonl")
+    assert outcome.held_out_bits_per_byte == expected[-1].held_out_bits_per_byte
+    assert [line.held_out_bits_per_byte for line in found] == [line.held_out_bits_per_byte for line in expected]
+
+
+def test_sigterm_in_a_real_process_saves_and_exits_75_and_the_resumed_run_is_the_same(tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    process = start_attempt(cut, 8, "slow")
+    wait_for_steps(cut, 3)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, output
+    saved = checkpoint_files.find_newest(cut / "checkpoints")
+    assert saved is not None
+    last = read_metrics(cut / "metrics.jsonl")[-1].step
+    assert checkpoint_files.step_of(saved) == last < 8
+    assert f"stopped by SIGTERM after step {last}; saved {saved}" in output
+    finish(cut, 8)
+    finish(tmp_path / "whole", 8)
+    assert_same_run(cut, tmp_path / "whole")
+
+
+def test_sigterm_ends_a_wait_for_data_that_does_not_come(tmp_path: Path) -> None:
+    process = start_attempt(tmp_path, 9, "stall")
+    wait_for_steps(tmp_path, 2)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 75, output
+    assert "after step 2" in output
+
+
+def test_kill_minus_nine_loses_no_more_than_the_steps_since_the_checkpoint(tmp_path: Path) -> None:
+    process = start_attempt(tmp_path / "cut", 5, "slow")
+    wait_for_steps(tmp_path / "cut", 2)
+    process.kill()
+    process.communicate(timeout=30)
+    finish(tmp_path / "cut", 5)
+    finish(tmp_path / "whole", 5)
+    assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_only_rank_0_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = open_training(tmp_path, steps=1)
+    monkeypatch.setattr(type(run.world), "is_first", property(lambda self: False))
+    train(open_training(tmp_path / "other", steps=1))
+    assert not (tmp_path / "other").exists()
+
+
+def test_divergence_leaves_the_last_checkpoint_to_go_on_from(tmp_path: Path) -> None:
+    model = tiny_model()
+    run = open_training(tmp_path, steps=9, model=model, checkpoint_every=1)
+    for _ in range(2):
+        assert run.step(*run.next_batch()) is not None
+        run.checkpoint_if_due()
+    next(model.parameters()).data.fill_(float("nan"))
+    with pytest.raises(TrainingDiverged, match="step 3"):
+        train(run)
+    assert open_training(tmp_path, steps=9).position.step == 2
+
+
+def test_a_disk_that_is_full_stops_with_the_older_checkpoint_intact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(open_training(tmp_path, steps=2))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: _Usage())
+    with pytest.raises(DiskFull, match="0 B are free"):
+        train(open_training(tmp_path, steps=9))
+    monkeypatch.undo()
+    assert open_training(tmp_path, steps=9).position.step == 2
+
+
+class _Usage:
+    free = 0
+
+
+def test_data_that_ends_too_soon_is_an_error_and_no_silent_end(tmp_path: Path) -> None:
+    source = lambda position: iter([next(batches(position))])  # noqa: E731
+    with pytest.raises(DataError, match="ended after 48 of 432 tokens"):
+        train(open_training(tmp_path, steps=9, source=source))
+
+
+def test_time_in_training_adds_up_over_attempts(tmp_path: Path) -> None:
+    train(open_training(tmp_path, steps=2))
+    first = read_state(tmp_path / "checkpoints" / "step-00000002").position.seconds
+    train(open_training(tmp_path, steps=4))
+    seconds = [line.seconds for line in read_metrics(tmp_path / "metrics.jsonl")]
+    assert seconds == sorted(seconds)
+    assert seconds[2] >= first
+
+
+def finish(folder: Path, steps: int) -> None:
+    train(open_training(folder, steps=steps, model=tiny_model(dropout=0.0), checkpoint_every=0))
+
+
+def assert_same_run(one: Path, two: Path) -> None:
+    lines = [[facts(line) for line in read_metrics(folder / "metrics.jsonl")] for folder in (one, two)]
+    assert lines[0] == lines[1]
+    newest = [checkpoint_files.find_newest(folder / "checkpoints") for folder in (one, two)]
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        assert (newest[0] / name).read_bytes() == (newest[1] / name).read_bytes()  # type: ignore[operator]

@@ -1,0 +1,65 @@
+"""metrics.jsonl: appended, cut back on resume, read."""
+
+from pathlib import Path
+
+import pytest
+
+from ten.errors import DataError, DiskFull, MissingInput
+from ten.train.metrics import MetricsLog, StepMetrics, read_metrics
+
+
+def metrics(step: int, held_out: float | None = None) -> StepMetrics:
+    return StepMetrics(
+        step=step, tokens=step * 10, loss=1.5, lr=0.1, grad_norm=2.0, tokens_per_s=5.0, data_wait_s=0.0,
+        rows_sha256="ab", seconds=float(step), held_out_bits_per_byte=held_out,
+    )  # fmt: skip
+
+
+def test_what_is_appended_is_in_the_file_at_once(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path / "run" / "metrics.jsonl", step=0)
+    for step in (1, 2):
+        log.append(metrics(step))
+        assert [line.step for line in read_metrics(tmp_path / "run" / "metrics.jsonl")] == list(range(1, step + 1))
+
+
+def test_resume_drops_later_steps_and_a_torn_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path, step=0)
+    for step in range(1, 6):
+        log.append(metrics(step))
+    path.write_bytes(path.read_bytes() + b'{"step":6,"tok')
+    assert len(read_metrics(path)) == 5
+    MetricsLog(path, step=3)
+    assert read_metrics(path) == [metrics(1), metrics(2), metrics(3)]
+
+
+def test_a_late_evaluation_replaces_the_last_line_and_appending_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path, step=0)
+    log.append(metrics(1))
+    log.append(metrics(2))
+    log.amend(metrics(2, held_out=1.25))
+    assert log.last() == metrics(2, held_out=1.25)
+    log.append(metrics(3))
+    assert [line.held_out_bits_per_byte for line in read_metrics(path)] == [None, 1.25, None]
+
+
+def test_a_foreign_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"loss": "high"}\n')
+    with pytest.raises(DataError, match="loss"):
+        read_metrics(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match=r"nowhere\.jsonl"):
+        read_metrics(tmp_path / "nowhere.jsonl")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_full_disk_is_an_error_with_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path, step=0)
+    path.symlink_to("/dev/full")
+    with pytest.raises(DiskFull, match=r"metrics\.jsonl: cannot write"):
+        log.append(metrics(1))

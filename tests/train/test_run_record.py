@@ -1,0 +1,34 @@
+"""run.json: a run and its attempts."""
+
+from pathlib import Path
+
+import pytest
+
+from ten.errors import DataError
+from ten.train.run_record import new_run, read_run, write_run
+
+
+def test_attempts_add_up_and_survive_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "run.json"
+    record = new_run("nano", {"seed": 1}, total_tokens=1000)
+    record = record.begin(device="cpu", mode="full", world_size=1, from_step=0).end(to_step=4, reason="SIGTERM")
+    write_run(path, record)
+    again = read_run(path)
+    assert again == record
+    again = again.begin(device="L40S", mode="streaming", world_size=2, from_step=4)
+    write_run(path, again)
+    first, second = read_run(path).attempts  # type: ignore[union-attr]
+    assert (first.to_step, first.reason) == (4, "SIGTERM")
+    assert (second.from_step, second.ended) == (4, None)
+    assert [p.name for p in path.parent.iterdir()] == ["run.json"]
+
+
+def test_twins_of_one_second_have_different_names() -> None:
+    assert len({new_run("nano", {}, total_tokens=1).run for _ in range(8)}) == 8
+
+
+def test_a_missing_record_is_none_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    assert read_run(tmp_path / "run.json") is None
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(DataError, match=r"run\.json"):
+        read_run(tmp_path / "run.json")
