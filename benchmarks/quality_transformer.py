@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from ten.model.loss import linear_cross_entropy
 from ten.model.presets import padded_vocabulary
 
-STD = 0.02
-
 
 class Transformer(nn.Module):
     """The usual decoder, with the calls of the language model that the benchmark makes."""
@@ -22,7 +20,7 @@ class Transformer(nn.Module):
         self.embedding = nn.Embedding(padded_vocabulary(vocabulary), width)
         self.blocks = nn.ModuleList(TransformerBlock(width, heads, mlp_width, layers) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=1e-6)
-        nn.init.normal_(self.embedding.weight, std=STD)
+        nn.init.normal_(self.embedding.weight, std=0.02)
         half = width // heads // 2
         self.angles = torch.arange(seq_len)[:, None] * 10000 ** (-torch.arange(half) / half)
 
@@ -51,7 +49,7 @@ class Transformer(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and SwiGLU, each on a norm and beside the residual stream."""
+    """Attention and SwiGLU, each on a norm and beside the residual stream; start values by the default model's rule."""
 
     def __init__(self, width: int, heads: int, mlp_width: int, layers: int) -> None:
         super().__init__()
@@ -60,9 +58,9 @@ class TransformerBlock(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.up, self.down = nn.Linear(width, 2 * mlp_width, bias=False), nn.Linear(mlp_width, width, bias=False)
         for linear in (self.qkv, self.up):
-            nn.init.normal_(linear.weight, std=STD)
+            nn.init.normal_(linear.weight, std=0.5 / math.sqrt(linear.in_features))
         for linear in (self.out, self.down):
-            nn.init.normal_(linear.weight, std=STD / math.sqrt(2 * layers))
+            nn.init.normal_(linear.weight, std=0.5 / math.sqrt(2 * layers * linear.in_features))
 
     def forward(self, x: Tensor, angles: Tensor) -> Tensor:
         """x (B, T, D), angles (T, D / 2H)."""

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ten.model.documents import Documents
-from ten.model.mixer import LayerCarry, PaperMixer, TenMixer, initialise, residual_std
+from ten.model.mixer import LayerCarry, PaperMixer, TenMixer, initialise, weight_std
 from ten.model.presets import ModelConfig
 
 _NORM_EPSILON = 1e-6
@@ -38,15 +38,15 @@ class SwiGLU(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.layers = config.layers
+        self.config = config
         self.up = nn.Linear(config.width, 2 * config.mlp_width, bias=False)
         self.down = nn.Linear(config.mlp_width, config.width, bias=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Normal weights, smaller where they write to the residual stream."""
-        initialise(self.up)
-        initialise(self.down, residual_std(self.layers))
+        initialise(self.up, weight_std(self.config, self.up.in_features))
+        initialise(self.down, weight_std(self.config, self.down.in_features, residual=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) → (B, T, D)."""
@@ -60,15 +60,15 @@ class SiLUMLP(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.layers = config.layers
+        self.config = config
         self.up = nn.Linear(config.width, config.mlp_width)
         self.down = nn.Linear(config.mlp_width, config.width)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Normal weights, smaller where they write to the residual stream; zero biases."""
-        initialise(self.up)
-        initialise(self.down, residual_std(self.layers))
+        """As published: normal weights, zero biases."""
+        initialise(self.up, weight_std(self.config, self.up.in_features))
+        initialise(self.down, weight_std(self.config, self.down.in_features, residual=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) → (B, T, D)."""

@@ -20,7 +20,7 @@ _LEAST_DISSIPATION = 1e-6
 _INPUT_GATE_BIAS = 1.0
 _PAPER_GATE_BIAS = -2.0
 _PAPER_MODULATION = 0.1
-_STD = 0.02
+_PAPER_STD = 0.02
 
 
 class LayerCarry(NamedTuple):
@@ -30,16 +30,22 @@ class LayerCarry(NamedTuple):
     taps: Tensor
 
 
-def initialise(linear: nn.Linear, std: float = _STD) -> None:
-    """Normal weights and zero biases."""
+def initialise(linear: nn.Linear, std: float) -> None:
+    """Normal weights of that standard deviation and zero biases."""
     nn.init.normal_(linear.weight, std=std)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)
 
 
-def residual_std(layers: int) -> float:
-    """Spread of the projections that write to the residual stream: two in each of the layers (GPT-2's rule)."""
-    return _STD / math.sqrt(2 * layers)
+def weight_std(config: ModelConfig, inputs: int, *, residual: bool = False) -> float:
+    """Standard deviation of a weight's start values, for that many inputs.
+
+    Half of what keeps a unit variance; less by sqrt(2 layers) where it writes to the residual stream (GPT-2's rule).
+    The published form has 0.02 everywhere.
+    """
+    if config.variant == "paper":
+        return _PAPER_STD
+    return 0.5 / math.sqrt(inputs * (2 * config.layers if residual else 1))
 
 
 class CoupledProjection(nn.Module):
@@ -51,7 +57,7 @@ class CoupledProjection(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.layers, self.heads = config.layers, config.heads
+        self.config = config
         self.projection = nn.Linear(2 * config.eigenstates, config.width, bias=False)
         block = config.eigenstates // config.heads
         self.coupling = nn.Parameter(torch.empty(config.heads, block, block)) if config.coupling else None
@@ -59,7 +65,7 @@ class CoupledProjection(nn.Module):
 
     def reset_parameters(self) -> None:
         """Small projection; coupling at the identity."""
-        initialise(self.projection, residual_std(self.layers))
+        initialise(self.projection, weight_std(self.config, self.projection.in_features, residual=True))
         if self.coupling is not None:
             with torch.no_grad():
                 self.coupling.copy_(torch.eye(self.coupling.shape[1], device=self.coupling.device))
@@ -70,7 +76,7 @@ class CoupledProjection(nn.Module):
         if self.coupling is None:
             return plain
         with torch.autocast(plain.device.type, enabled=False):
-            blocks = plain.view(plain.shape[0], 2, self.heads, -1)
+            blocks = plain.view(plain.shape[0], 2, self.config.heads, -1)
             return torch.einsum("dphj,hjk->dphk", blocks, self.coupling).reshape(plain.shape)
 
     def forward(self, states: Tensor) -> Tensor:
@@ -102,7 +108,7 @@ class TenMixer(nn.Module):
 
         The decay's bias makes 8 σ(bias) = 1: before it has learned, the layer decays as a fixed one.
         """
-        initialise(self.projection)
+        initialise(self.projection, weight_std(self.config, self.config.width))
         nn.init.uniform_(self.log_memory, math.log(self.config.min_memory), math.log(self.config.max_memory))
         spread_phases(self.phase)
         with torch.no_grad():
@@ -189,11 +195,11 @@ class PaperMixer(nn.Module):
 
     def reset_parameters(self) -> None:
         """As published: logits of |λ| uniform in (-3, -0.1), frequencies around the circle, gate nearly closed."""
-        initialise(self.projection)
-        initialise(self.gate)
+        initialise(self.projection, _PAPER_STD)
+        initialise(self.gate, _PAPER_STD)
         nn.init.constant_(self.gate.bias, _PAPER_GATE_BIAS)
         if self.modulation is not None:
-            initialise(self.modulation)
+            initialise(self.modulation, _PAPER_STD)
         nn.init.uniform_(self.decay_logit, -3.0, -0.1)
         spread_phases(self.phase)
 

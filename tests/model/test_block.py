@@ -1,5 +1,6 @@
 """Blocks: what they hold after the whole model has been built."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -19,7 +20,9 @@ def test_the_default_block_has_rms_norms_and_swiglu() -> None:
     block = first_block(ModelSettings())
     assert isinstance(block.mixer_norm, nn.RMSNorm)
     assert isinstance(block.mlp, SwiGLU)
-    assert block.mlp.up.weight.std().item() > 3 * block.mlp.down.weight.std().item()
+    up, down = block.mlp.up.weight, block.mlp.down.weight
+    assert up.std().item() == pytest.approx(0.5 / 80**0.5, rel=0.05)
+    assert down.std().item() == pytest.approx(0.5 / (224 * 2 * 6) ** 0.5, rel=0.05)
 
 
 def test_the_published_block_has_layer_norms_and_a_silu_mlp() -> None:
@@ -28,3 +31,4 @@ def test_the_published_block_has_layer_norms_and_a_silu_mlp() -> None:
     assert isinstance(block.mlp, SiLUMLP)
     assert block.mlp.up.weight.shape == (320, 80)
     assert not block.mlp.up.bias.any()
+    assert block.mlp.down.weight.std().item() == pytest.approx(0.02, rel=0.05)

@@ -75,7 +75,7 @@ def test_a_folded_coupling_equals_one_applied_to_the_states() -> None:
     with torch.no_grad():
         output.coupling.normal_()
     states = torch.randn(2, 3, output.projection.in_features)
-    split = states.view(2, 3, 2, output.heads, -1)
+    split = states.view(2, 3, 2, output.config.heads, -1)
     coupled = torch.einsum("hjk,btphk->btphj", output.coupling, split).reshape(states.shape)
     torch.testing.assert_close(output(states), output.projection(coupled))
 
