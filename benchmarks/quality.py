@@ -24,9 +24,9 @@ from typing import NamedTuple
 import msgspec
 import torch
 import torch.nn.functional as F
-from quality_transformer import Transformer
 from torch import Tensor
 
+from benchmarks.quality_transformer import Transformer
 from ten.model.cost import parameters
 from ten.model.lm import LanguageModel
 from ten.model.presets import ModelConfig, padded_vocabulary
@@ -51,8 +51,8 @@ class Plan(NamedTuple):
     held_out_rows: int = 192
 
 
-FULL = Plan(width=128, layers=4, eigenstates=32, mlp_width=384, seq_len=512, rows=8, steps=1500)
-QUICK = Plan(width=96, layers=3, eigenstates=24, mlp_width=256, seq_len=256, rows=8, steps=600)
+FULL = Plan(width=128, layers=4, eigenstates=64, mlp_width=320, seq_len=512, rows=8, steps=1500)
+QUICK = Plan(width=96, layers=3, eigenstates=48, mlp_width=208, seq_len=256, rows=8, steps=400)
 
 
 class Result(NamedTuple):
@@ -152,9 +152,8 @@ def train(name: str, plan: Plan, seed: int) -> Result:
         optimizer.zero_grad(set_to_none=True)
     speed = plan.steps * plan.rows * plan.seq_len / (time.perf_counter() - began)
     bits = bits_by_position(model, held_out, plan)
-    late = bits[plan.seq_len // 2 :]
-    size = sum(p.numel() for p in model.parameters())
-    return Result(name, seed, size, bits.mean().item(), bits[:64].mean().item(), late.mean().item(), speed)
+    overall, early, late = (part.mean().item() for part in (bits, bits[:64], bits[plan.seq_len // 2 :]))
+    return Result(name, seed, sum(p.numel() for p in model.parameters()), overall, early, late, speed)
 
 
 @torch.no_grad()
@@ -186,10 +185,8 @@ def train_all(plan: Plan, seeds: int, jobs: int) -> list[Result]:
 
 def table(results: list[Result]) -> str:
     """A Markdown table, a line for each model: means over the seeds."""
-    lines = [
-        "| model | parameters | bits/byte | spread | first 64 | last half | tokens/s |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
+    header = "| model | parameters | bits/byte | spread | first 64 | last half | tokens/s |"
+    lines = [header, "|---|--:|--:|--:|--:|--:|--:|"]
     for name, title in NAMES.items():
         own = [result for result in results if result.model == name]
         _, _, sizes, bits, early, late, speed = zip(*own, strict=True)

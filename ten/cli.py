@@ -1,6 +1,7 @@
 """Verbs → functions, errors → exit codes. Imports nothing heavy before a verb needs it."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -93,6 +94,8 @@ def _train(arguments: argparse.Namespace) -> int:
     from ten.run import train
 
     outcome = train(_job(arguments))
+    if os.environ.get("RANK", "0") != "0":
+        return 0
     position, bits = outcome.position, outcome.held_out_bits_per_byte
     length, time = format_count(position.tokens), format_seconds(position.seconds)
     _show(

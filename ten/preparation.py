@@ -111,10 +111,9 @@ class Preparation:
         """Estimated training tokens in one epoch."""
         return epoch_tokens(self.recipe)
 
-    def total_tokens(self, world_size: int = 1) -> int:
-        """Tokens of the whole run."""
+    def total_tokens(self, step_tokens: int) -> int:
+        """Tokens of the whole run, where an optimizer step takes `step_tokens`."""
         train = self.spec.train
-        step_tokens = self.seq_len * train.micro_batch_rows * train.gradient_accumulation * world_size
         by_epochs = train.steps is None and train.tokens is None
         return run_tokens(train, step_tokens=step_tokens, epoch_tokens=self.epoch_tokens if by_epochs else None)
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from ten.data.cursor import Cursor
     from ten.data.fill import Fill
-    from ten.data.loader import BatchShape
     from ten.train.training import Outcome, Training
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ def run_folder(job: Preparation) -> Path:
 def _train(job: Preparation, record: RunRecord, folder: Path, fill: "Fill", stack: ExitStack) -> "Outcome":
     import torch
 
-    from ten.data.loader import Loader
+    from ten.data.loader import BatchShape, Loader
     from ten.model.lm import LanguageModel
     from ten.train.checkpoint import Checkpoints
     from ten.train.device import autocast, open_device, resolve_precision
@@ -96,7 +95,14 @@ def _train(job: Preparation, record: RunRecord, folder: Path, fill: "Fill", stac
     )
     position = checkpoints.restore()
     cursor = position.cursor or _first_cursor(job)
-    loader = Loader(job.recipe, fill, cursor, _shape(job, record, world.rank, world.size), pin=device.type == "cuda")
+    shape = BatchShape(
+        micro_batch_rows=settings.micro_batch_rows,
+        micro_batches=_micro_batches(job, record, world.size),
+        rank=world.rank,
+        ranks=world.size,
+        reset_carry=job.spec.data.reset_carry,
+    )
+    loader = Loader(job.recipe, fill, cursor, shape, pin=device.type == "cuda")
     stack.callback(loader.close)
     stop = StopRequest()
     run = Training(
@@ -128,43 +134,34 @@ def _open_record(job: Preparation, folder: Path, ranks: int) -> RunRecord:
     """The run's record: made now, or read and compared with the job."""
     resolved = job.resolved_spec()
     record = read_run(folder / "run.json")
+    step_tokens = job.seq_len * job.spec.train.micro_batch_rows * _micro_batches(job, record, ranks) * ranks
     if record is None:
-        record = RunRecord(run=job.run_id, created=now(), spec=resolved, total_tokens=job.total_tokens(ranks))
-        log.info("run %s: %s tokens", folder, format_count(record.total_tokens))
-        return record
+        total = job.total_tokens(step_tokens)
+        log.info("run %s: %s tokens", folder, format_count(total))
+        return RunRecord(run=job.run_id, created=now(), spec=resolved, total_tokens=total)
     for change in refuse_other_spec(record.spec, resolved, f"run {folder}"):
         log.info("run %s goes on with %s", job.run_id, change)
-    length = {field: record.spec["train"][field] for field in _LENGTH}
-    if length != {field: resolved["train"][field] for field in _LENGTH}:
-        return msgspec.structs.replace(record, spec=resolved, total_tokens=job.total_tokens(ranks))
+    if any(record.spec["train"][field] != resolved["train"][field] for field in _LENGTH):
+        return msgspec.structs.replace(record, spec=resolved, total_tokens=job.total_tokens(step_tokens))
     return record
+
+
+def _micro_batches(job: Preparation, record: RunRecord | None, ranks: int) -> int:
+    """Gradient accumulation of one rank: on another number of ranks than before the global batch keeps its size."""
+    train = job.spec.train
+    if record is None or not record.attempts:
+        return train.gradient_accumulation
+    before, first = record.spec["train"], record.attempts[0].world_size
+    unasked = all(before[name] == getattr(train, name) for name in ("micro_batch_rows", "gradient_accumulation"))
+    if unasked and (train.gradient_accumulation * first) % ranks == 0:
+        return train.gradient_accumulation * first // ranks
+    return train.gradient_accumulation
 
 
 def _first_cursor(job: Preparation) -> "Cursor":
     from ten.data.cursor import Cursor
 
     return Cursor(fingerprint=job.recipe.fingerprint, seed=job.spec.data.seed, seq_len=job.seq_len)
-
-
-def _shape(job: Preparation, record: RunRecord, rank: int, ranks: int) -> "BatchShape":
-    """How a global batch is dealt out; on another number of ranks than before it keeps its size where it divides."""
-    from ten.data.loader import BatchShape
-
-    train = job.spec.train
-    micro_batches = train.gradient_accumulation
-    first = record.attempts[0].world_size if record.attempts else ranks
-    before = {field: record.spec["train"][field] for field in ("micro_batch_rows", "gradient_accumulation")}
-    same = before == {field: getattr(train, field) for field in before}
-    if same and first != ranks and (micro_batches * first) % ranks == 0:
-        micro_batches = micro_batches * first // ranks
-        log.info("%d ranks instead of %d: %d micro-batches keep the global batch", ranks, first, micro_batches)
-    return BatchShape(
-        micro_batch_rows=train.micro_batch_rows,
-        micro_batches=micro_batches,
-        rank=rank,
-        ranks=ranks,
-        reset_carry=job.spec.data.reset_carry,
-    )
 
 
 @contextmanager

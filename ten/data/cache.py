@@ -1,7 +1,9 @@
 """Shard cache: a pack's shards in a folder in front of a store; every shard is verified before its first use."""
 
 import logging
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ten.data.manifest import Manifest, ShardEntry, encode_manifest, make_entry, parse_manifest
@@ -12,6 +14,9 @@ from ten.store.local import write_atomically, writing
 from ten.store.protocol import Store
 
 log = logging.getLogger(__name__)
+
+_MOST_OPEN = 32
+"""Shards kept open: each holds a file descriptor, and a large pack has more shards than a process may have of these."""
 
 
 class ShardCache:
@@ -27,6 +32,7 @@ class ShardCache:
         self.folder = folder / self._prefix if folder is not None else own or Path()
         self._write_through = self.folder != own
         self._open: dict[int, Shard] = {}
+        self._lock = threading.Lock()
 
     @property
     def address(self) -> str:
@@ -38,8 +44,8 @@ class ShardCache:
 
         A damaged copy in the folder is put aside and fetched again; DataError when nothing sound is left of it.
         """
-        if unit in self._open:
-            return self._open[unit]
+        if (opened := self._open.get(unit)) is not None:
+            return opened
         damage: DataError | None = None
         try:
             shard = self._open_local(unit)
@@ -85,7 +91,8 @@ class ShardCache:
 
     def forget(self, unit: int) -> None:
         """Close a shard that is no longer read."""
-        self._open.pop(unit, None)
+        with self._lock:
+            self._open.pop(unit, None)
 
     def _open_local(self, unit: int) -> Shard | None:
         try:
@@ -93,7 +100,10 @@ class ShardCache:
         except FileNotFoundError:
             return None
         self._check(shard, unit)
-        self._open[unit] = shard
+        with self._lock:
+            self._open[unit] = shard
+            if len(self._open) > _MOST_OPEN:
+                del self._open[next(iter(self._open))]
         return shard
 
     def _check(self, shard: Shard, unit: int) -> None:
@@ -115,7 +125,7 @@ class ShardCache:
     def _put_aside(self, unit: int, error: DataError) -> None:
         """Keep a damaged shard for whoever wants to know why, out of every reader's way."""
         aside = self.folder / "damaged" / f"{unit:05d}-{time.time_ns()}.safetensors"
-        with writing(aside):
+        with writing(aside), suppress(FileNotFoundError):  # another process that found it damaged was faster
             aside.parent.mkdir(parents=True, exist_ok=True)
             self._path(unit).replace(aside)
         log.warning("%s (put aside as %s)", error, aside)

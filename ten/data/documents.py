@@ -1,6 +1,7 @@
 """Documents: the texts in a part of a file, in order, whatever the file's format."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from ten.data import jsonl
@@ -24,7 +25,7 @@ def read_documents(
     Empty texts are yielded as they are. Memory holds one record (Parquet: `batch_rows` of them) at a time. Raises
     DataError naming file and place for what is truncated, undecodable or of the wrong type.
     """
-    try:
+    with _reading(file):
         if file.format == ".parquet":
             from ten.data.parquet import read_parquet  # takes 0.2 s to import
 
@@ -33,18 +34,17 @@ def read_documents(
             yield from jsonl.read_jsonl(file, part, parts, cast(str, column), invalid)
         else:
             yield read_text(file, invalid)
-    except FileNotFoundError:
-        raise MissingInput(f"{file.path}: the file has gone since the corpus was listed") from None
 
 
 def count_records(file: SourceFile, part: int = 0, parts: int = 1) -> int:
     """How many records `read_documents` yields."""
-    if file.format == ".parquet":
-        from ten.data.parquet import count_rows
+    with _reading(file):
+        if file.format == ".parquet":
+            from ten.data.parquet import count_rows
 
-        return count_rows(file, part, parts)
-    if file.format.startswith(".jsonl"):
-        return jsonl.count_lines(file, part, parts)
+            return count_rows(file, part, parts)
+        if file.format.startswith(".jsonl"):
+            return jsonl.count_lines(file, part, parts)
     return 1
 
 
@@ -54,14 +54,15 @@ def text_column(file: SourceFile, wanted: str | None) -> str | None:
     None for formats without columns; an empty JSONL file agrees with anything. Raises DataError naming the columns
     there are.
     """
-    if file.format == ".parquet":
-        from ten.data.parquet import columns
+    with _reading(file):
+        if file.format == ".parquet":
+            from ten.data.parquet import columns
 
-        texts, others = columns(file)
-    elif file.format.startswith(".jsonl"):
-        texts, others = jsonl.keys(file)
-    else:
-        return None
+            texts, others = columns(file)
+        elif file.format.startswith(".jsonl"):
+            texts, others = jsonl.keys(file)
+        else:
+            return None
     if wanted in texts or not (texts or others):
         return wanted
     there = f"columns of text: {', '.join(texts) or 'none'}; others: {', '.join(others) or 'none'}"
@@ -72,3 +73,14 @@ def text_column(file: SourceFile, wanted: str | None) -> str | None:
     if len(texts) == 1:
         return texts[0]
     raise DataError(f"{file.path}: no column named 'text'; choose one with --set data.text_column=NAME; {there}")
+
+
+@contextmanager
+def _reading(file: SourceFile) -> Iterator[None]:
+    """Turn the system's errors while reading a file into ones that say what happened to it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise MissingInput(f"{file.path}: the file has gone since the corpus was listed") from None
+    except OSError as error:
+        raise MissingInput(f"{file.path}: cannot be read: {error.strerror}; check its permissions and disk") from None

@@ -1,5 +1,6 @@
 """Fill policies: how a shard that is wanted comes to be in the cache. The three modes differ here and nowhere else."""
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -75,33 +76,28 @@ class StreamingFill:
 
     def shard(self, unit: int) -> Shard:
         """The shard from the cache, else packed now."""
-        if (shard := self._find(unit)) is None:
-            self._packer.request(unit)
+        for again in (False, True):  # again: it was whole when the packer looked, and is not any more
+            if (shard := self._find(unit)) is not None:
+                return shard
+            self._packer.request(unit, again=again)
             self._packer.wait_done(unit)
-            shard = self._cache.find(unit)
-        if shard is None:
-            raise DataError(
-                f"{self._cache.address}: shard {unit} vanished right after it was packed; is the disk sound?"
-            )
-        return shard
+        if (shard := self._cache.find(unit)) is not None:
+            return shard
+        raise DataError(f"{self._cache.address}: shard {unit} vanished right after it was packed; is the disk sound?")
 
     def tokens_from(self, unit: int, tokens: int) -> tuple[NDArray[Any], NDArray[np.uint64]] | None:
         """What is packed of a unit so far, once it reaches `tokens`."""
         if self._find(unit) is not None:
             return None
         self._packer.request(unit, grow=True)
-        growth = self._packer.wait_tokens(unit, tokens)
-        return None if growth is None else growth.snapshot()
+        return self._packer.wait_tokens(unit, tokens)
 
     def close(self) -> None:
         """End the packer process."""
         self._packer.close()
 
     def _find(self, unit: int) -> Shard | None:
-        try:
-            return self._cache.find(unit)
-        except DataError:  # damaged and put aside, and said so: the packer makes it anew
-            return None
+        return _find_sound(self._cache, unit)
 
 
 class FollowingFill:
@@ -110,6 +106,7 @@ class FollowingFill:
     def __init__(self, cache: ShardCache, patience_s: float = 600.0) -> None:
         self._cache = cache
         self._patience_s = patience_s
+        self._closed = threading.Event()
 
     def want(self, units: Sequence[int]) -> None:
         """The leading rank reads the same units and asks for them."""
@@ -118,9 +115,10 @@ class FollowingFill:
         """The shard as soon as it is published; ServiceUnavailable past the deadline."""
         deadline = time.monotonic() + self._patience_s
         while time.monotonic() < deadline:
-            if (shard := self._cache.find(unit)) is not None:
+            if (shard := _find_sound(self._cache, unit)) is not None:
                 return shard
-            time.sleep(_POLL_S)
+            if self._closed.wait(_POLL_S):
+                raise ServiceUnavailable(f"closed while shard {unit} of {self._cache.address} was awaited")
         raise ServiceUnavailable(
             f"shard {unit} of {self._cache.address} did not appear within {self._patience_s:.0f} s; "
             "see what the rank that packs it says"
@@ -130,4 +128,12 @@ class FollowingFill:
         """Whole shards only."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """End whatever wait another thread is in."""
+        self._closed.set()
+
+
+def _find_sound(cache: ShardCache, unit: int) -> Shard | None:
+    try:
+        return cache.find(unit)
+    except DataError:  # damaged and put aside, and said so: the packer makes it anew
+        return None

@@ -1,5 +1,6 @@
 """JSONL: one JSON object a line, plain (split at line ends) or compressed with gzip or zstd (not split)."""
 
+import codecs
 import gzip
 import io
 import json
@@ -15,6 +16,9 @@ from ten.data.corpus import SourceFile
 from ten.data.text import MAX_DOCUMENT_BYTES, InvalidText, decode
 from ten.errors import DataError
 from ten.units import format_bytes
+
+_DAMAGE = (EOFError, OSError, zlib.error)
+"""What reading a compressed file raises where it is not whole."""
 
 
 def read_jsonl(file: SourceFile, part: int, parts: int, column: str, invalid: InvalidText) -> Iterator[str | None]:
@@ -43,7 +47,10 @@ def _expansion(file: SourceFile) -> float:
     if file.format == ".jsonl":
         return 1.0
     with Path(file.path).open("rb") as source, _open(file, source) as stream:
-        plain = len(stream.read(2**22))
+        try:
+            plain = len(stream.read(2**22))
+        except _DAMAGE as error:
+            raise DataError(f"{file.path}: damaged or cut short ({error}); fetch it again") from None
         return plain / max(1, source.tell())
 
 
@@ -54,7 +61,7 @@ def keys(file: SourceFile) -> tuple[list[str], list[str]]:
         return [], []
     try:
         record = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{file.path}: the line at byte {at} is no JSON ({error}); .jsonl has one object a line"
         ) from None
@@ -76,15 +83,16 @@ def _lines(file: SourceFile, part: int, parts: int) -> Iterator[tuple[int, bytes
             line = _next_line(stream, file, at)
             if not line:
                 return
-            if not line.isspace():
-                yield at, line
+            content = line.removeprefix(codecs.BOM_UTF8) if at == 0 else line
+            if content.strip():
+                yield at, content
             at += len(line)
 
 
 def _next_line(stream: BinaryIO, file: SourceFile, at: int) -> bytes:
     try:
         line = stream.readline(MAX_DOCUMENT_BYTES)
-    except (EOFError, OSError, zlib.error) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{file.path}: damaged or cut short {at} bytes into its text ({error}); fetch it again"
         ) from None
@@ -151,12 +159,12 @@ def _record_type(column: str) -> type[Any]:
 def _parse(line: bytes, decoder: Any, column: str, file: SourceFile, at: int, invalid: InvalidText) -> str | None:
     try:
         return cast("str | None", decoder.decode(line).text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         try:
             if invalid == "replace":
                 return _repaired(line, column)
             decode(line, file, at, invalid)  # raises where the line is not UTF-8
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             pass  # not repairable: the first error says more
         raise DataError(f"{file.path}: the line at byte {at} is no record with a text: {error}") from None
 

@@ -85,7 +85,7 @@ def make_manifest(recipe: Recipe, entries: list[ShardEntry]) -> Manifest:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """A manifest as JSON, one shard a line."""
+    """A manifest as indented JSON, so that people can read it and tell two apart."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 
 

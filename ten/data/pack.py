@@ -53,7 +53,7 @@ def pack_all(
         cache.retract()
     whole = {} if force else _whole_shards(cache)
     missing = [unit.index for unit in recipe.units if unit.index not in whole]
-    if not missing and (manifest := cache.manifest()) is not None:
+    if not missing and (manifest := _manifest(cache)) == make_manifest(recipe, [*whole.values()]):
         return Packed(manifest=manifest, packed=0, engine="none")
     cache.retract()
     encoder, notes = open_encoder(recipe, engine)
@@ -87,6 +87,14 @@ def _pack_units(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _manifest(cache: ShardCache) -> Manifest | None:
+    try:
+        return cache.manifest()
+    except DataError as error:  # its cure is to be written anew
+        log.warning("%s", error)
+        return None
 
 
 def _whole_shards(cache: ShardCache) -> dict[int, ShardEntry]:

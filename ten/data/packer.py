@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import IO, Any, Literal
 
 import msgspec
@@ -90,11 +91,15 @@ class Packer:
         self._growths: dict[int, Growth] = {}
         self._failure: TenError | None = None
         self._heard = time.monotonic()
+        """When the process last spoke, or when a wait began if that is later: it has nothing to say between."""
         self._process = self._start()
 
-    def request(self, unit: int, *, grow: bool = False) -> None:
-        """Ask for a unit; asking twice does nothing."""
+    def request(self, unit: int, *, grow: bool = False, again: bool = False) -> None:
+        """Ask for a unit; asking twice does nothing, unless the shard is wanted `again` after it was done."""
         with self._changed:
+            if again and unit in self._done:
+                self._done.remove(unit)
+                self._requested.remove(unit)
             if unit in self._requested:
                 return
             self._requested.add(unit)
@@ -105,16 +110,21 @@ class Packer:
     def wait_done(self, unit: int) -> None:
         """Until the unit's shard is published. Raises what packing it raised; ServiceUnavailable past the deadline."""
         with self._changed:
+            self._heard = time.monotonic()
             while unit not in self._done:
                 self._wait(f"unit {unit} of {self._order.recipe.corpus.dataset}")
 
-    def wait_tokens(self, unit: int, tokens: int) -> Growth | None:
-        """Until a growing unit has so many tokens; None when it is done and its shard can be read instead."""
+    def wait_tokens(self, unit: int, tokens: int) -> tuple[NDArray[Any], NDArray[np.uint64]] | None:
+        """The tokens of a growing unit and the ends of its documents once there are so many tokens.
+
+        None when the unit is done and its shard can be read instead.
+        """
         with self._changed:
+            self._heard = time.monotonic()
             while unit not in self._done:
                 growth = self._growths.get(unit)
                 if growth is not None and growth.tokens >= tokens:
-                    return growth
+                    return growth.snapshot()
                 self._wait(f"the first rows of unit {unit} of {self._order.recipe.corpus.dataset}")
             self._growths.pop(unit, None)
             return None
@@ -122,8 +132,9 @@ class Packer:
     def close(self) -> None:
         """End the process; a unit it was packing is packed again by whoever needs it."""
         process = self._process
-        if process.stdin and not process.stdin.closed:
-            process.stdin.close()
+        if process.stdin:
+            with suppress(BrokenPipeError):  # it died with a request unread
+                process.stdin.close()
         try:
             process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
@@ -164,9 +175,12 @@ class Packer:
     def _listen(self, process: "subprocess.Popen[bytes]") -> None:
         pipe = process.stdout
         assert pipe is not None
-        with pipe:
-            while line := pipe.readline():
-                self._take(msgspec.json.decode(line, type=Event), pipe)
+        try:
+            with pipe:
+                while line := pipe.readline():
+                    self._take(msgspec.json.decode(line, type=Event), pipe)
+        except msgspec.DecodeError:  # cut off in the middle of a line
+            process.kill()
         with self._changed:
             process.wait()
             self._failure = self._failure or self._death()

@@ -48,12 +48,14 @@ class _Speaker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._pipe = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)  # what a library prints goes to the terminal, not between the events
 
     def say(self, event: Event, payload: bytes = b"") -> None:
         with self._lock:
             try:
-                sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n" + payload)
-                sys.stdout.buffer.flush()
+                self._pipe.write(msgspec.json.encode(event) + b"\n" + payload)
+                self._pipe.flush()
             except BrokenPipeError:
                 os._exit(0)
 

@@ -1,6 +1,7 @@
 """Packing: a unit's documents → its shard; a pure function of recipe and unit."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -76,16 +77,24 @@ class _Stream:
 
     def __init__(self, recipe: Recipe) -> None:
         self._dtype: Any = np.dtype("<u2" if recipe.dtype == "U16" else "<u4")
+        self._tokenizer = recipe.tokenizer
         self._end = np.array([recipe.tokenizer.end_of_document], dtype=self._dtype)
-        self._vocabulary = recipe.tokenizer.vocabulary
         self._pieces: list[NDArray[Any]] = []
         self.tokens = 0
         self.ends: list[int] = []
         self._shown = 0
 
     def append(self, ids: Ids) -> None:
-        if ids.size and int(ids.max()) >= self._vocabulary:
-            raise DataError(f"the tokenizer gave id {int(ids.max())} outside its vocabulary of {self._vocabulary}")
+        if ids.size and int(ids.max()) >= self._tokenizer.vocabulary:
+            raise DataError(
+                f"tokenizer {self._tokenizer.name!r} gave id {int(ids.max())} outside its vocabulary of "
+                f"{self._tokenizer.vocabulary}"
+            )
+        if (ids == self._tokenizer.end_of_document).any():
+            raise DataError(
+                f"tokenizer {self._tokenizer.name!r} gives its end-of-document id {self._tokenizer.end_of_document} "
+                "for plain text; name a special token with --set data.end_of_document=TOKEN"
+            )
         self._pieces += (ids.astype(self._dtype), self._end)
         self.tokens += len(ids) + 1
         self.ends.append(self.tokens)
@@ -112,7 +121,4 @@ def _texts(recipe: Recipe, unit: Unit, batch_rows: int) -> Iterator[str | None]:
 def _part_texts(recipe: Recipe, part: Part, batch_rows: int) -> Iterator[str | None]:
     file = recipe.corpus.files[part.file]
     column, invalid = recipe.corpus.text_column, recipe.invalid_text
-    for count, text in enumerate(read_documents(file, part.part, part.parts, column, invalid, batch_rows)):
-        if part.records is not None and count >= part.records:
-            return
-        yield text
+    return islice(read_documents(file, part.part, part.parts, column, invalid, batch_rows), part.records)

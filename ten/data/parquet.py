@@ -16,6 +16,8 @@ def read_parquet(
 ) -> Iterator[str | None]:
     """The texts (None for nulls) of part `part` of `parts`: an equal share of the row groups."""
     with _open(file) as parquet:
+        if column not in _text_names(parquet):
+            raise DataError(f"{file.path}: no text column {column!r}, which other files of the corpus have")
         for group in _groups(parquet, part, parts):
             try:
                 for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=[column]):
@@ -35,9 +37,8 @@ def count_rows(file: SourceFile, part: int, parts: int) -> int:
 def columns(file: SourceFile) -> tuple[list[str], list[str]]:
     """Names of the columns that hold text, and of the others."""
     with _open(file) as parquet:
-        schema = parquet.schema_arrow
-    is_text = {field.name: pa.types.is_string(field.type) or pa.types.is_large_string(field.type) for field in schema}
-    return [name for name, text in is_text.items() if text], [name for name, text in is_text.items() if not text]
+        texts = _text_names(parquet)
+        return texts, [name for name in parquet.schema_arrow.names if name not in texts]
 
 
 def _open(file: SourceFile) -> pyarrow.parquet.ParquetFile:
@@ -47,6 +48,11 @@ def _open(file: SourceFile) -> pyarrow.parquet.ParquetFile:
         raise
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file.path}: not a whole Parquet file ({_first_line(error)}); fetch it again") from None
+
+
+def _text_names(parquet: pyarrow.parquet.ParquetFile) -> list[str]:
+    fields = parquet.schema_arrow
+    return [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
 
 
 def _groups(parquet: pyarrow.parquet.ParquetFile, part: int, parts: int) -> range:

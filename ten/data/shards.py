@@ -4,7 +4,7 @@ import hashlib
 import json
 import mmap
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -18,6 +18,9 @@ _DTYPES = {"U16": "<u2", "U32": "<u4", "U64": "<u8"}
 _MAX_HEADER_BYTES = 2**20
 
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class ShardHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What a shard says of itself, kept as JSON under the key `ten` of the file's metadata."""
 
@@ -26,15 +29,16 @@ class ShardHeader(msgspec.Struct, frozen=True, kw_only=True):
     """Of the recipe."""
     tokenizer: str
     """The tokenizer's fingerprint."""
-    unit: int
+    unit: Count
     dtype: Literal["U16", "U32"]
-    tokens: int
-    documents: int
-    held_out_tokens: int
-    held_out_documents: int
-    skipped: int
+    tokens: Count
+    documents: Count
+    held_out_tokens: Count
+    held_out_documents: Count
+    skipped: Count
     """Records left out because they had no text."""
-    payload_sha256: str = ""
+    sha256: str = ""
+    """Of this header without it and of everything after the header."""
 
 
 class Shard:
@@ -54,26 +58,16 @@ def encode_shard(header: ShardHeader, arrays: dict[str, NDArray[Any]]) -> bytes:
     """The bytes of a shard file: the same for the same content, whatever machine writes them.
 
     safetensors' own writer is not used because the order of its metadata keys changes from process to process; here
-    there is one key, and the payload's hash must be known before the header is written.
+    tX
     """
     payload = {name: np.ascontiguousarray(arrays[name]) for name in _layout(header)}
-    digest = hashlib.sha256()
-    for array in payload.values():
-        digest.update(array.data)
-    header = msgspec.structs.replace(header, payload_sha256=digest.hexdigest())
-    tree: dict[str, Any] = {"__metadata__": {"ten": msgspec.json.encode(header).decode()}}
-    at = 0
-    for name, (dtype, length) in _layout(header).items():
-        size = payload[name].nbytes
-        tree[name] = {"dtype": dtype, "shape": [length], "data_offsets": [at, at + size]}
-        at += size
-    head = json.dumps(tree, separators=(",", ":")).encode()
-    head += b" " * (-len(head) % 8)
-    return b"".join([len(head).to_bytes(8, "little"), head, *(array.data for array in payload.values())])
+    content = [array.data for array in payload.values()]
+    head = _head(msgspec.structs.replace(header, sha256=_sha256(header, content)))
+    return b"".join([len(head).to_bytes(8, "little"), head, *content])
 
 
 def open_shard(path: Path, *, verify: bool = True) -> Shard:
-    """Map a shard file; with `verify`, hash its payload first.
+    """Map a shard file; with `verify`, hash it first.
 
     Raises DataError when the file is cut short, is no shard, or does not have the hash it names; FileNotFoundError
     when it is not there.
@@ -92,31 +86,52 @@ def parse_shard(data: bytes | mmap.mmap, name: str, *, verify: bool = True) -> S
     if not 2 <= length <= min(_MAX_HEADER_BYTES, len(data) - 8):
         raise DataError(f"{name}: no shard: its header is damaged; {_CURE}")
     try:
-        tree = json.loads(data[8 : 8 + length])
-        header = msgspec.json.decode(tree["__metadata__"]["ten"], type=ShardHeader)
-    except (ValueError, KeyError, TypeError) as error:
+        header = msgspec.json.decode(json.loads(data[8 : 8 + length])["__metadata__"]["ten"], type=ShardHeader)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{name}: no shard: its header is damaged ({error}); {_CURE}") from None
     if header.format != FORMAT:
         raise DataError(f"{name}: shard format {header.format}, and this version reads {FORMAT}; pack again")
+    if data[8 : 8 + length] != _head(header):
+        raise DataError(f"{name}: its header does not agree with itself; {_CURE}")
     payload = memoryview(data)[8 + length :]
+    layout = _layout(header)
+    wanted = sum(_size(dtype, count) for dtype, count in layout.values())
+    if len(payload) != wanted:
+        raise DataError(f"{name}: cut short or overlong: {len(payload)} bytes after its header, not {wanted}; {_CURE}")
+    if verify and _sha256(header, [payload]) != header.sha256:
+        raise DataError(f"{name}: damaged: its bytes do not have the sha256 they were written with; {_CURE}")
     arrays: dict[str, NDArray[Any]] = {}
     at = 0
-    for field, (dtype, count) in _layout(header).items():
-        width = int(dtype[1:]) // 8
-        if tree.get(field) != {"dtype": dtype, "shape": [count], "data_offsets": [at, at + count * width]}:
-            raise DataError(f"{name}: its header does not agree with itself on {field!r}; {_CURE}")
-        if at + count * width > len(payload):
-            break
+    for field, (dtype, count) in layout.items():
         arrays[field] = np.frombuffer(payload, dtype=_DTYPES[dtype], count=count, offset=at)
-        at += count * width
-    if at != len(payload) or len(arrays) != len(_layout(header)):
-        raise DataError(f"{name}: cut short or overlong: its payload has {len(payload)} bytes; {_CURE}")
-    if verify and hashlib.sha256(payload).hexdigest() != header.payload_sha256:
-        raise DataError(f"{name}: damaged: its bytes do not have the sha256 they were written with; {_CURE}")
+        at += _size(dtype, count)
     return Shard(header, arrays)
 
 
 _CURE = "`ten pack` with the same settings makes it anew"
+
+
+def _head(header: ShardHeader) -> bytes:
+    """The safetensors header, padded so that the arrays behind it are aligned."""
+    tree: dict[str, Any] = {"__metadata__": {"ten": msgspec.json.encode(header).decode()}}
+    at = 0
+    for name, (dtype, count) in _layout(header).items():
+        end = at + _size(dtype, count)
+        tree[name] = {"dtype": dtype, "shape": [count], "data_offsets": [at, end]}
+        at = end
+    head = json.dumps(tree, separators=(",", ":")).encode()
+    return head + b" " * (-len(head) % 8)
+
+
+def _sha256(header: ShardHeader, content: list[memoryview]) -> str:
+    digest = hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(header, sha256="")))
+    for piece in content:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _size(dtype: str, count: int) -> int:
+    return count * int(dtype[1:]) // 8
 
 
 def _layout(header: ShardHeader) -> dict[str, tuple[str, int]]:

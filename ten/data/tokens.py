@@ -17,6 +17,8 @@ END_OF_DOCUMENT = "<|endoftext|>"
 _END_NAMES = (END_OF_DOCUMENT, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "<|im_end|>", "[SEP]")
 _TRAINED = re.compile(r"bpe(?::(\d+))?")
 DEFAULT_TRAINED_VOCABULARY = 4096
+_UNWRITTEN = "\ufdd0end of document\ufdd0"
+"""U+FDD0 is no character and in no text that is meant to be exchanged (Unicode 23.7)."""
 
 
 class Tokenizer(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,17 +81,36 @@ def load_tokenizer(name: str, end_of_document: str | None = None) -> Tokenizer:
 
 
 def make_tokenizer(name: str, tree: dict[str, Any], end_of_document: str | None = None) -> Tokenizer:
-    """A tokenizer from the content of a tokenizer.json."""
+    """A tokenizer from the content of a tokenizer.json. Raises SpecError where no token can end a document."""
     added = tree.get("added_tokens") or []
     special = {token["content"]: int(token["id"]) for token in added if token.get("special")}
     plain = [token for token in added if not token.get("special")]
-    tree = {**tree, "added_tokens": plain, "truncation": None, "padding": None, "post_processor": None}
-    definition = json.dumps(tree, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
-    vocabulary: dict[str, int] = _library_tokenizer(definition, name).get_vocab(with_added_tokens=True)
-    end = _end_of_document(name, {**vocabulary, **special}, special, end_of_document)
+    vocabulary = {**_library_tokenizer(_definition(tree, plain), name).get_vocab(with_added_tokens=True), **special}
+    end = _end_of_document(name, vocabulary, special, end_of_document)
+    plain = [token for token in plain if token["id"] != end]
+    definition = _definition({**tree, "model": _unmatchable(tree["model"], end)}, plain)
     digest = hashlib.sha256(f"{definition}\n{end}".encode()).hexdigest()
-    size = 1 + max([*vocabulary.values(), *special.values()])
+    size = 1 + max(vocabulary.values())
     return Tokenizer(name=name, definition=definition, vocabulary=size, end_of_document=end, fingerprint=digest)
+
+
+def _definition(tree: dict[str, Any], added: list[dict[str, Any]]) -> str:
+    tree = {**tree, "added_tokens": added, "truncation": None, "padding": None, "post_processor": None}
+    return json.dumps(tree, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+
+
+def _unmatchable(model: dict[str, Any], end: int) -> dict[str, Any]:
+    """The model with its entry for the end of a document renamed, unless it is a BPE, which reaches entries by merges.
+
+    Unigram, WordPiece and WordLevel models (and a BPE that ignores merges) match text with their entries as they stand.
+    """
+    vocabulary = model.get("vocab")
+    if isinstance(vocabulary, list):
+        renamed = [[_UNWRITTEN, *entry[1:]] if id_ == end else entry for id_, entry in enumerate(vocabulary)]
+        return {**model, "vocab": renamed}
+    if not isinstance(vocabulary, dict) or (model.get("type") == "BPE" and not model.get("ignore_merges")):
+        return model
+    return {**model, "vocab": {_UNWRITTEN if id_ == end else entry: id_ for entry, id_ in vocabulary.items()}}
 
 
 def _end_of_document(name: str, ids: dict[str, int], special: dict[str, int], wanted: str | None) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_CHUNK_LOGITS = {"cpu": 2**22, "cuda": 2**27}
+_CHUNK_LOGITS = {"cpu": 2**22, "cuda": 2**26}
 _MIN_CHUNK = 256
 
 

@@ -85,7 +85,7 @@ def _preset(layers: int, width: int, eigenstates: int, mlp_width: int, seq_len: 
 
 
 PRESETS: dict[str, Preset] = {
-    "nano": _preset(layers=6, width=80, eigenstates=32, mlp_width=224, seq_len=512),  # 4.5M
+    "nano": _preset(layers=4, width=80, eigenstates=40, mlp_width=224, seq_len=512),  # 4.4M
     "tiny": _preset(layers=15, width=640, eigenstates=160, mlp_width=1664, seq_len=2048),  # 96M
     "small": _preset(layers=21, width=1152, eigenstates=288, mlp_width=3072, seq_len=8192),  # 351M
     "medium": _preset(layers=31, width=1536, eigenstates=384, mlp_width=4096, seq_len=16384),  # 847M

@@ -2,13 +2,14 @@
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ten.errors import DiskFull, MissingInput, StoreError
-from ten.store.protocol import ObjectStat
+from ten.store.protocol import ObjectStat, checked_key
 from ten.units import format_bytes
 
 _TEMPORARY = ".tmp-"
@@ -46,9 +47,10 @@ class LocalStore:
 
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
         """Files whose keys begin with `prefix`; unfinished writes are not objects."""
-        base = self.root / prefix.rpartition("/")[0]
-        for path in sorted(base.rglob("*")):
-            key = path.relative_to(self.root).as_posix()
+        base = self._path(checked_key(prefix, self.url).rpartition("/")[0] or ".") if prefix else self.root
+        found = {path.relative_to(self.root).as_posix(): path for path in base.rglob("*")}
+        for key in sorted(found):
+            path = found[key]
             if key.startswith(prefix) and not path.name.startswith(_TEMPORARY) and path.is_file():
                 yield ObjectStat(key=key, bytes=path.stat().st_size)
 
@@ -59,17 +61,15 @@ class LocalStore:
 
     def delete(self, key: str) -> None:
         """Remove a file if it is there."""
-        self._path(key).unlink(missing_ok=True)
+        with writing(self._path(key)), suppress(FileNotFoundError, NotADirectoryError):
+            self._path(key).unlink()
 
     def local_path(self, key: str) -> Path | None:
         """The file itself."""
         return self._path(key)
 
     def _path(self, key: str) -> Path:
-        path = self.root / key
-        if not key or ".." in Path(key).parts or Path(key).is_absolute():
-            raise StoreError(f"{self.url}: {key!r} is no key of a store")
-        return path
+        return self.root / checked_key(key, self.url)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -77,7 +77,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Raises DiskFull naming path, wanted and free bytes, or the right that is missing; a failed write leaves nothing.
     """
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")  # no two writers share one, on any machine
     with writing(path, len(data)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -127,7 +127,7 @@ def _free(path: Path) -> str:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise MissingInput(f"{path}: no such object in the store") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ten.errors import MissingInput, StoreError
-from ten.store.protocol import ObjectStat
+from ten.store.protocol import ObjectStat, checked_key
 
 
 class MemoryStore:
@@ -16,7 +16,7 @@ class MemoryStore:
 
     def read(self, key: str) -> bytes:
         """All bytes of an object."""
-        if key not in self._objects:
+        if checked_key(key, self.url) not in self._objects:
             raise MissingInput(f"{self.url}{key}: no such object in the store")
         return self._objects[key]
 
@@ -29,9 +29,7 @@ class MemoryStore:
 
     def write(self, key: str, data: bytes) -> None:
         """Create or replace an object."""
-        if not key or ".." in Path(key).parts or Path(key).is_absolute():
-            raise StoreError(f"{self.url}: {key!r} is no key of a store")
-        self._objects[key] = bytes(data)
+        self._objects[checked_key(key, self.url)] = bytes(data)
 
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
         """Objects whose keys begin with `prefix`."""
@@ -41,11 +39,12 @@ class MemoryStore:
 
     def stat(self, key: str) -> ObjectStat | None:
         """Size of an object, or None."""
-        return ObjectStat(key=key, bytes=len(self._objects[key])) if key in self._objects else None
+        data = self._objects.get(checked_key(key, self.url))
+        return None if data is None else ObjectStat(key=key, bytes=len(data))
 
     def delete(self, key: str) -> None:
         """Remove an object if it is there."""
-        self._objects.pop(key, None)
+        self._objects.pop(checked_key(key, self.url), None)
 
     def local_path(self, key: str) -> Path | None:
         """None: nothing here is a file."""

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import msgspec
 
+from ten.errors import StoreError
+
 
 class ObjectStat(msgspec.Struct, frozen=True, kw_only=True):
     """What a store knows of an object without reading it."""
@@ -43,3 +45,10 @@ class Store(Protocol):
 
     def local_path(self, key: str) -> Path | None:
         """The file behind an object where the store is a folder, else None."""
+
+
+def checked_key(key: str, url: str) -> str:
+    """`key` itself; StoreError where it is no relative path below the store at `url`."""
+    if not key or key.startswith("/") or ".." in key.split("/"):
+        raise StoreError(f"{url}: {key!r} is no key of a store")
+    return key

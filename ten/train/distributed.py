@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ten.errors import SpecError
+from ten.errors import Resumable, SpecError, TrainingDiverged
 
 _BUCKET_NUMBERS = 16 * 2**20
 
@@ -97,8 +97,12 @@ def open_world(device: torch.device, *, timeout_s: float = 900.0) -> Iterator[Wo
     )  # fmt: skip
     try:
         yield world
-    finally:
+    except (Resumable, TrainingDiverged):
         dist.destroy_process_group()
+        raise
+    # After any other error the peers may be inside a collective: taking the group down in order could wait for them,
+    # while the end of this process breaks the connections at once.
+    dist.destroy_process_group()
 
 
 def local_rank() -> int:

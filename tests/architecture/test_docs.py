@@ -36,7 +36,9 @@ def test_every_setting_is_documented(path: str, root: Path) -> None:
     description = settings.describe(FIELDS[path])
     assert description
     line = f"| `{path}` |"
-    rows = [row for row in (root / "docs" / "job-file.md").read_text(encoding="utf-8").splitlines() if line in row]
+    rows = [
+        row for row in (root / "docs" / "job-file.md").read_text(encoding="utf-8").splitlines() if row.startswith(line)
+    ]
     assert len(rows) == 1
     assert description.replace("|", "\\|") in rows[0]
 
@@ -54,7 +56,7 @@ def test_every_command_in_the_readme_exists(root: Path) -> None:
         for part in command.split(" && "):
             program, *words = part.replace("'", "").split()
             if program == "make":
-                assert [word for word in words if "=" not in word and not word.startswith(("-", '"'))][0] in targets
+                assert words[0] in targets
             elif program.endswith("ten"):
                 parse_arguments(words)
 
@@ -69,7 +71,9 @@ def test_every_dependency_has_its_reason(root: Path) -> None:
 
 def test_the_lock_pins_every_dependency(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lock = {line.split("==")[0].lower().replace("_", "-") for line in (root / "requirements.lock").read_text().splitlines()}
+    lock = {
+        line.split("==")[0].lower().replace("_", "-") for line in (root / "requirements.lock").read_text().splitlines()
+    }
     wanted = {
         re.split("[<>=]", item)[0].lower()
         for item in [*project["dependencies"], *project["optional-dependencies"]["dev"]]

@@ -7,7 +7,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "units", "logs", "settings"),
+    ("errors",),
+    ("units", "logs", "settings"),
     ("scan", "store"),
     ("model", "data"),
     ("train",),

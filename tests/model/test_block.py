@@ -22,7 +22,7 @@ def test_the_default_block_has_rms_norms_and_swiglu() -> None:
     assert isinstance(block.mlp, SwiGLU)
     up, down = block.mlp.up.weight, block.mlp.down.weight
     assert up.std().item() == pytest.approx(0.5 / 80**0.5, rel=0.05)
-    assert down.std().item() == pytest.approx(0.5 / (224 * 2 * 6) ** 0.5, rel=0.05)
+    assert down.std().item() == pytest.approx(0.5 / (224 * 2 * 4) ** 0.5, rel=0.05)
 
 
 def test_the_published_block_has_layer_norms_and_a_silu_mlp() -> None:

@@ -1,7 +1,7 @@
 """One attempt over the tiny parts as a process of its own: `python -m tests.train.attempt FOLDER STEPS FAULT`.
 
-Ranks come from torchrun's variables. FAULT is none, slow (50 ms a batch), stall (no third batch) or crash (rank 1 fails
-at its third batch).
+Ranks come from torchrun's variables. FAULT is slow (50 ms a batch), stall (no third batch), crash (rank 1 fails at its
+third batch) or leave (a stop is requested at the fifth).
 """
 
 import sys
@@ -29,7 +29,7 @@ def main(folder: str, steps: str, fault: str) -> int:
             train(
                 open_training(
                     Path(folder), steps=int(steps), model=model, world=world, stop=stop, checkpoint_every=0,
-                    source=lambda position: faulty(position, world, fault),
+                    source=lambda position: faulty(position, world, fault, stop),
                 )
             )  # fmt: skip
         except TenError as error:
@@ -38,7 +38,7 @@ def main(folder: str, steps: str, fault: str) -> int:
     return 0
 
 
-def faulty(position: Position, world: World, fault: str) -> Iterator[StepBatch]:
+def faulty(position: Position, world: World, fault: str, stop: StopRequest) -> Iterator[StepBatch]:
     for number, batch in enumerate(batches(position, rank=world.rank, ranks=world.size)):
         if fault == "slow":
             time.sleep(0.05)
@@ -46,6 +46,8 @@ def faulty(position: Position, world: World, fault: str) -> Iterator[StepBatch]:
             time.sleep(60)
         if fault == "crash" and number == 2 and world.rank == 1:
             raise RuntimeError("this rank fails")
+        if fault == "leave" and number == 4:
+            stop.request("the test")
         yield batch
 
 

@@ -17,7 +17,7 @@ from ten.train.metrics import read_metrics
 from tests.train.tiny import open_training, start_attempt, tiny_model, wait_for_steps
 
 
-def start_ranks(folder: Path, steps: int, fault: str = "none") -> "list[subprocess.Popen[str]]":
+def start_ranks(folder: Path, steps: int, fault: str) -> "list[subprocess.Popen[str]]":
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -37,14 +37,14 @@ def finish(processes: "Sequence[subprocess.Popen[str]]") -> list[tuple[int, str]
 
 def test_two_ranks_train_as_one_and_a_resume_may_change_their_number(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    assert [code for code, _ in finish(start_ranks(two, 4))] == [0, 0]
+    assert [code for code, _ in finish(start_ranks(two, 6, "leave"))] == [75, 75]
     for folder in (one, two):
         train(open_training(folder, steps=6, model=tiny_model(dropout=0.0), checkpoint_every=0))
     alone, together = (read_metrics(folder / "metrics.jsonl") for folder in (one, two))
     assert [line.step for line in together] == [1, 2, 3, 4, 5, 6]
     for a, b in zip(alone, together, strict=True):
         assert (a.tokens, a.rows_sha256) == (b.tokens, b.rows_sha256)
-        assert b.loss == pytest.approx(a.loss, rel=1e-3)
+        assert b.loss == pytest.approx(a.loss, rel=1e-4)
     assert together[0].loss == pytest.approx(alone[0].loss, rel=1e-6)
     assert together[0].grad_norm == pytest.approx(alone[0].grad_norm, rel=1e-5)
 
@@ -65,9 +65,10 @@ def test_a_signal_to_one_rank_stops_both_after_the_same_step(tmp_path: Path) -> 
 
 
 def test_an_error_on_one_rank_ends_the_other_too(tmp_path: Path) -> None:
-    (first, output), (second, _) = finish(start_ranks(tmp_path, 10**4, "crash"))
-    assert second == 1
-    assert first != 0, output
+    (first, _), (second, output) = finish(start_ranks(tmp_path, 10**4, "crash"))
+    assert first != 0
+    assert second != 0
+    assert "RuntimeError: this rank fails" in output
     assert len(read_metrics(tmp_path / "metrics.jsonl")) == 2
 
 

@@ -122,13 +122,6 @@ def test_nothing_finite_stops_with_step_value_and_cures_and_touches_no_weight(po
     if poison == "gradient":
         assert "mix.bias" in str(caught.value)
     for name, tensor in weights(model).items():
-        assert (
-            torch.equal(
-                tensor,
-                before[name],
-            )
-            or poison == "loss"
-        )
         torch.testing.assert_close(tensor, before[name], equal_nan=True, atol=0, rtol=0)
 
 

@@ -147,7 +147,7 @@ def open_training(
     )
 
 
-def start_attempt(folder: Path, steps: int, fault: str = "none", **environment: str) -> subprocess.Popen[str]:
+def start_attempt(folder: Path, steps: int, fault: str, **environment: str) -> subprocess.Popen[str]:
     """The same as a process of its own (tests/train/attempt.py)."""
     root = Path(__file__).parents[2]
     return subprocess.Popen(
