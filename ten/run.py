@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from ten.data.cursor import Cursor
     from ten.data.fill import Fill
+    from ten.data.loader import Loader
+    from ten.train.distributed import World
     from ten.train.training import Outcome, Training
 
 log = logging.getLogger(__name__)
@@ -66,7 +68,6 @@ def run_folder(job: Preparation) -> Path:
 def _train(job: Preparation, record: RunRecord, folder: Path, fill: "Fill", stack: ExitStack) -> "Outcome":
     import torch
 
-    from ten.data.loader import BatchShape, Loader
     from ten.model.lm import LanguageModel
     from ten.train.checkpoint import Checkpoints
     from ten.train.device import autocast, open_device, resolve_precision
@@ -94,15 +95,8 @@ def _train(job: Preparation, record: RunRecord, folder: Path, fill: "Fill", stac
         world=world,
     )
     position = checkpoints.restore()
-    cursor = position.cursor or _first_cursor(job)
-    shape = BatchShape(
-        micro_batch_rows=settings.micro_batch_rows,
-        micro_batches=_micro_batches(job, record, world.size),
-        rank=world.rank,
-        ranks=world.size,
-        reset_carry=job.spec.data.reset_carry,
-    )
-    loader = Loader(job.recipe, fill, cursor, shape, pin=device.type == "cuda")
+    world.share_parameters(model)
+    loader = _open_loader(job, record, fill, position.cursor, world)
     stack.callback(loader.close)
     stop = StopRequest()
     run = Training(
@@ -158,10 +152,23 @@ def _micro_batches(job: Preparation, record: RunRecord | None, ranks: int) -> in
     return train.gradient_accumulation
 
 
-def _first_cursor(job: Preparation) -> "Cursor":
+def _open_loader(
+    job: Preparation, record: RunRecord, fill: "Fill", cursor: "Cursor | None", world: "World"
+) -> "Loader":
+    """The rows after the cursor, dealt out to this rank."""
     from ten.data.cursor import Cursor
+    from ten.data.loader import BatchShape, Loader
 
-    return Cursor(fingerprint=job.recipe.fingerprint, seed=job.spec.data.seed, seq_len=job.seq_len)
+    data = job.spec.data
+    shape = BatchShape(
+        micro_batch_rows=job.spec.train.micro_batch_rows,
+        micro_batches=_micro_batches(job, record, world.size),
+        rank=world.rank,
+        ranks=world.size,
+        reset_carry=data.reset_carry,
+    )
+    first = Cursor(fingerprint=job.recipe.fingerprint, seed=data.seed, seq_len=job.seq_len)
+    return Loader(job.recipe, fill, cursor or first, shape, pin=world.device.type == "cuda")
 
 
 @contextmanager

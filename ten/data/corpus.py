@@ -105,6 +105,8 @@ def _local_paths(dataset: str) -> tuple[Path, list[Path]]:
 
 def _describe(path: Path, root: Path) -> SourceFile:
     name = PurePosixPath(path.relative_to(root)).as_posix()
+    if any("\ud800" <= letter <= "\udfff" for letter in name):  # as Python shows bytes that are not UTF-8
+        raise DataError(f"{str(path)!r}: the file's name is not UTF-8; rename it")
     try:
         size = path.stat().st_size
         return SourceFile(name=name, path=str(path.absolute()), bytes=size, probe=_probe(path, size))

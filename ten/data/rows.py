@@ -25,9 +25,9 @@ def document_starts(row: int, seq_len: int, document_ends: NDArray[np.uint64]) -
     Documents lie one after another, so one starts at token 0 and at every end but the last one's.
     """
     begin = row * seq_len
+    ends = document_ends.view(np.int64)  # as unsigned they would be compared with Python's integers by way of floats
     starts = np.zeros(seq_len, dtype=np.bool_)
-    first, last = np.searchsorted(document_ends, np.array([begin, begin + seq_len], dtype=np.uint64))
-    starts[document_ends[first:last].astype(np.int64) - begin] = True
+    starts[ends[ends.searchsorted(begin) : ends.searchsorted(begin + seq_len)] - begin] = True
     if begin == 0:
         starts[0] = True
     return starts

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from ten.errors import DataError, DiskFull
+from ten.store.local import sync_folder
 from ten.units import format_bytes
 
 log = logging.getLogger(__name__)
@@ -58,10 +59,10 @@ def publish(checkpoints: Path, step: int, files: Mapping[str, Content], *, expec
         _remove(writing)
         writing.mkdir()
         seals = {name: _write(writing / name, content()) for name, content in files.items()}
-        _sync_folder(writing)
+        sync_folder(writing)
         _remove(folder)
         writing.rename(folder)
-        _sync_folder(checkpoints)
+        sync_folder(checkpoints)
         _write_seal(folder, Seal(step=step, files=seals))
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -162,15 +163,7 @@ def _write_seal(folder: Path, seal: Seal) -> None:
     new = folder / f".{SEAL}.new"
     _write(new, [msgspec.json.format(msgspec.json.encode(seal), indent=2)])
     new.rename(folder / SEAL)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)
 
 
 def _sha256(path: Path) -> str:

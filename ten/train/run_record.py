@@ -1,7 +1,5 @@
 """run.json: what a run is and each attempt at it, written anew as a whole so that it is never torn."""
 
-import os
-import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ten.errors import DataError
+from ten.store.local import write_atomically
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +46,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, attempts=(*self.attempts[:-1], last))
 
 
-def new_run(name: str, spec: dict[str, Any], total_tokens: int) -> RunRecord:
-    """A run that begins now; its id is the name, the time and four letters against a twin of the same second."""
-    created = now()
-    run = f"{name}-{created:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    return RunRecord(run=run, created=created, spec=spec, total_tokens=total_tokens)
-
-
 def read_run(path: Path) -> RunRecord | None:
     """The record at `path`; None when there is none, DataError when it is no run record."""
     try:
@@ -65,14 +57,8 @@ def read_run(path: Path) -> RunRecord | None:
 
 
 def write_run(path: Path, record: RunRecord) -> None:
-    """Replace the record at `path` in one move."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    """Replace the record at `path` in one move; raises DiskFull."""
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
 
 
 def now() -> datetime:

@@ -1,0 +1,90 @@
+"""The held-out split: never trained on, the same for every seed, copies together."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ten.data.cache import ShardCache
+from ten.data.fill import PretokFill
+from ten.data.held_out import HeldOut
+from ten.data.split import Split, is_held_out, plan_split
+from ten.data.units import plan_units
+from ten.store.local import LocalStore
+from tests.data.small import documents_of, make_texts, pack_into, recipe_of, write_jsonl
+
+
+@given(st.integers(1, 63), st.floats(0, 1e13))
+def test_a_small_corpus_gives_a_share_of_its_documents(units: int, size: float) -> None:
+    split = plan_split(units, size)
+    assert split.units == 0
+    assert 5_000 <= split.documents_per_million <= 30_000
+
+
+@given(st.integers(64, 10**6), st.floats(0, 1e13))
+def test_a_corpus_of_many_units_gives_its_last(units: int, size: float) -> None:
+    assert plan_split(units, size) == Split(units=1)
+
+
+def test_about_so_many_documents_are_set_apart() -> None:
+    texts = [text.encode() for text in make_texts(20_000, words=5)]
+    for share in (5_000, 30_000):
+        held_out = sum(is_held_out(text, Split(documents_per_million=share)) for text in texts)
+        assert held_out == pytest.approx(share / 1e6 * len(texts), rel=0.25)
+    assert not any(is_held_out(text, Split()) for text in texts)
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> ShardCache:
+    """Texts of which each occurs twice, in different units, with many set apart."""
+    folder = tmp_path_factory.mktemp("split")
+    recipe = recipe_of(write_jsonl(folder / "a.jsonl", [*make_texts(150), *make_texts(150)]))
+    recipe = msgspec.structs.replace(recipe, split=Split(documents_per_million=300_000))
+    cache = ShardCache(LocalStore(folder / "store"), recipe)
+    pack_into(cache)
+    return cache
+
+
+def held_out_and_training(cache: ShardCache) -> tuple[list[str], list[str]]:
+    held_out: list[str] = []
+    training: list[str] = []
+    decode = cache.recipe.tokenizer.decode
+    for unit in range(len(cache.recipe.units)):
+        shard = cache.find(unit)
+        assert shard is not None
+        training += map(decode, documents_of(shard))
+        ends = shard.held_out_ends.tolist()
+        held_out += [decode(shard.held_out_tokens[a:b].tolist()) for a, b in zip([0, *ends], ends, strict=False)]
+    return held_out, training
+
+
+def test_no_held_out_document_is_trained_on_and_copies_stay_together(half: ShardCache) -> None:
+    held_out, training = held_out_and_training(half)
+    assert sorted(held_out + training) == sorted([*make_texts(150), *make_texts(150)])
+    assert not set(held_out) & set(training)
+    assert 60 < len(held_out) < 120
+    assert {text for text in make_texts(150) if is_held_out(text.encode(), half.recipe.split)} == set(held_out)
+
+
+def test_the_split_does_not_know_the_seed(half: ShardCache) -> None:
+    assert "seed" not in msgspec.json.encode(half.recipe).decode()
+
+
+def test_of_many_units_the_last_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ten.data.units._MIN_UNIT_TEXT_BYTES", 200)
+    monkeypatch.setattr("ten.data.units._UNITS_WANTED", 100)
+    texts = make_texts(200)
+    recipe = recipe_of(write_jsonl(tmp_path / "a.jsonl", texts))
+    assert len(recipe.units) == len(plan_units(recipe.corpus.files)) >= 64
+    assert (recipe.split, recipe.training_units) == (Split(units=1), len(recipe.units) - 1)
+    cache = ShardCache(LocalStore(tmp_path / "store"), recipe)
+    pack_into(cache)
+    held_out, training = held_out_and_training(cache)
+    assert training + held_out == texts
+    assert held_out
+    last = cache.find(recipe.training_units)
+    assert last is not None and len(last.tokens) == 0
+    data = HeldOut(recipe, PretokFill(cache, ""), seq_len=32, rows=4, max_tokens=10**6)
+    assert data.text_bytes == sum(len(text.encode()) for text in held_out)
