@@ -84,19 +84,30 @@ def make_tokenizer(name: str, tree: dict[str, Any], end_of_document: str | None 
     """A tokenizer from the content of a tokenizer.json. Raises SpecError where no token can end a document."""
     added = tree.get("added_tokens") or []
     special = {token["content"]: int(token["id"]) for token in added if token.get("special")}
-    plain = [token for token in added if not token.get("special")]
-    vocabulary = {**_library_tokenizer(_definition(tree, plain), name).get_vocab(with_added_tokens=True), **special}
-    end = _end_of_document(name, vocabulary, special, end_of_document)
-    plain = [token for token in plain if token["id"] != end]
-    definition = _definition({**tree, "model": _unmatchable(tree["model"], end)}, plain)
+    in_model = _model_ids(tree["model"])
+    ids = in_model | {token["content"]: int(token["id"]) for token in added}
+    end = _end_of_document(name, ids, special, end_of_document)
+    hidden = {*special.values(), end}
+    dropped = hidden & {*in_model.values()}
+    kept = [_placeholder(token) if token["id"] in hidden else token for token in added if token["id"] not in dropped]
+    tree = {**tree, "model": _unmatchable(tree["model"], end), "added_tokens": kept}
+    tree |= {"truncation": None, "padding": None, "post_processor": None}
+    definition = json.dumps(tree, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    _library_tokenizer(definition, name)
     digest = hashlib.sha256(f"{definition}\n{end}".encode()).hexdigest()
-    size = 1 + max(vocabulary.values())
+    size = 1 + max(ids.values())
     return Tokenizer(name=name, definition=definition, vocabulary=size, end_of_document=end, fingerprint=digest)
 
 
-def _definition(tree: dict[str, Any], added: list[dict[str, Any]]) -> str:
-    tree = {**tree, "added_tokens": added, "truncation": None, "padding": None, "post_processor": None}
-    return json.dumps(tree, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+def _model_ids(model: dict[str, Any]) -> dict[str, int]:
+    """The model's own entries: a mapping, or for Unigram a list of pieces and scores."""
+    vocabulary = model.get("vocab") or {}
+    return {entry[0]: id_ for id_, entry in enumerate(vocabulary)} if isinstance(vocabulary, list) else dict(vocabulary)
+
+
+def _placeholder(token: dict[str, Any]) -> dict[str, Any]:
+    """What stands for a special token that is not in the model; without it the library renumbers those after it."""
+    return {**token, "content": f"{_UNWRITTEN}{token['id']}", "special": True, "normalized": False}
 
 
 def _unmatchable(model: dict[str, Any], end: int) -> dict[str, Any]:

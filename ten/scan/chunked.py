@@ -9,7 +9,7 @@ linear recurrence is that of Martin and Cundy, "Parallelizing Linear Recurrent N
 Complex numbers are pairs of real slabs (B, N, K), one position of all chunks at a time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,7 +28,8 @@ def chunked_scan(
     inputs: Tensor, log_decay: Tensor, phase: Tensor, carry: Tensor, starts: Tensor | None, *, chunk: int = CHUNK
 ) -> Pair:
     """States (B, T, 2K) and final carry (B, 2K) as `ten.scan.scan` defines them; any T for any `chunk` of 2 or more."""
-    return _apply(inputs, log_decay, phase, carry, starts, chunk)
+    result: Pair = _ChunkedScan.apply(inputs, log_decay, phase, carry, starts, chunk)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _ChunkedScan(torch.autograd.Function):
@@ -64,10 +65,6 @@ class _ChunkedScan(torch.autograd.Function):
         for span in reversed(list(_spans(states, ctx.chunk))):
             d_carry = task.run(span, d_carry)
         return task.d_inputs, task.d_log_decay.value, task.d_phase.value, d_carry, None, None
-
-
-# Traced, the loops would unroll into thousands of nodes for each length: under torch.compile this is a graph break.
-_apply: Callable[..., Pair] = torch.compiler.disable(_ChunkedScan.apply)  # type: ignore[no-untyped-call]
 
 
 class _Span(NamedTuple):

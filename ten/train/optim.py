@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 from ten.errors import SpecError
+from ten.train.adamw import AdamW
 from ten.train.settings import TrainSettings
 
 
-def build_optimizer(model: nn.Module, settings: TrainSettings, spared: Collection[str]) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, settings: TrainSettings, spared: Collection[str]) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019); the parameters named in `spared` take no weight decay.
 
     The fused update is elementwise, so it is deterministic on CPU and CUDA. Learning rates are set by every step.
@@ -17,7 +18,7 @@ def build_optimizer(model: nn.Module, settings: TrainSettings, spared: Collectio
     """
     groups = _groups(model, settings.weight_decay, spared)
     betas = (settings.beta1, settings.beta2)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate or 0.0, betas=betas, eps=1e-8, fused=True)
+    return AdamW(groups, lr=settings.learning_rate or 0.0, betas=betas, eps=1e-8)
 
 
 def _groups(model: nn.Module, weight_decay: float, spared: Collection[str]) -> list[dict[str, object]]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ten.errors import TrainingDiverged
+from ten.train.adamw import AdamW
 from ten.train.distributed import World
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Stepper:
     """
 
     model: LanguageModel
-    optimizer: torch.optim.Optimizer
+    optimizer: AdamW
     world: World
     autocast: Autocast
     clip_norm: float
@@ -53,10 +54,10 @@ class Stepper:
 
         Raises TrainingDiverged, on all ranks and with the weights untouched, when loss or gradient is not finite.
         """
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         nats, tokens, stopped = self.world.sum(self._accumulate(batch)).tolist()
         if stopped:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             return None
         loss = nats / tokens
         self._require_finite(loss, "loss", step, learning_rate)
@@ -102,7 +103,7 @@ class Stepper:
         where = next(
             (n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()), None
         )
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         raise TrainingDiverged(
             f"step {step}: the {what} is {value} at learning rate {learning_rate:.3g}"
             + (f" (first in the gradient of {where})" if where else "")

@@ -7,6 +7,7 @@ import pytest
 
 from ten.data.cache import ShardCache
 from ten.data.documents import count_records, read_documents, text_column
+from ten.data.pack import pack_all
 from ten.errors import DataError, MissingInput
 from ten.store.local import LocalStore
 from tests.data.small import (
@@ -118,7 +119,7 @@ def long_document_survives(folder: Path, megabytes: int) -> None:
     text = "a river walks under 日本 42\n" * (megabytes * 2**20 // 27)
     recipe = recipe_of(write_jsonl(folder / "a.jsonl", ["before", text, "after"]))
     cache = ShardCache(LocalStore(folder / "store"), recipe)
-    pack_into(cache)
+    pack_all(cache)
     found = (cache.find(unit) for unit in range(len(recipe.units)))
     lengths = [len(document) for shard in found if shard is not None for document in documents_of(shard)]
     held_out = sum(len(shard.held_out_ends) for unit in range(len(recipe.units)) if (shard := cache.find(unit)))

@@ -15,6 +15,8 @@ from ten.model.lm import LanguageModel
 from ten.train import checkpoint_files
 from ten.train.checkpoint import Position, load_weights, model_tensors, optimizer_tensors, read_state
 from ten.train.loop import train
+from ten.train.optim import build_optimizer
+from ten.train.settings import TrainSettings
 from tests.train.tiny import TinyModel, open_training, tiny_model
 
 
@@ -154,4 +156,4 @@ def test_tied_tensors_are_stored_once_and_buffers_are_stored() -> None:
 
 def test_a_fresh_optimizer_has_no_tensors() -> None:
     model = tiny_model()
-    assert optimizer_tensors(model, torch.optim.AdamW(model.parameters())) == {}
+    assert optimizer_tensors(model, build_optimizer(model, TrainSettings(), ())) == {}

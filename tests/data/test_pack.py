@@ -1,0 +1,233 @@
+"""The pack verb: complete, repeatable, and able to go on wherever it was stopped."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ten.data import pack as pack_module
+from ten.data.cache import ShardCache
+from ten.data.pack import pack_all
+from ten.data.packing import pack_unit
+from ten.data.recipe import Recipe
+from ten.data.shards import open_shard
+from ten.errors import DataError
+from ten.store.local import LocalStore
+from tests.data.small import (
+    jsonl,
+    kill,
+    make_texts,
+    pack_into,
+    recipe_of,
+    run_python,
+    small_tokenizer,
+    wait_until,
+    write_jsonl,
+)
+
+ROOT = str(Path(__file__).parents[2])
+
+
+def files_of(cache: ShardCache) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(cache.folder)): path.read_bytes() for path in cache.folder.rglob("*") if path.is_file()
+    }
+
+
+def test_a_pack_is_shards_tokenizer_and_manifest(packed: ShardCache) -> None:
+    names = {f"shards/{unit.index:05d}.safetensors" for unit in packed.recipe.units}
+    assert set(files_of(packed)) == names | {"tokenizer.json", "manifest.json"}
+
+
+def test_the_manifest_is_written_last(cache: ShardCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    write, add = LocalStore.write, cache.add
+    monkeypatch.setattr(LocalStore, "write", lambda store, key, data: (written.append(key), write(store, key, data))[1])
+    monkeypatch.setattr(cache, "add", lambda unit, data: (written.append(str(unit)), add(unit, data))[1])
+    pack_into(cache)
+    assert len(written) == len(cache.recipe.units) + 2
+    assert written[-1].endswith("/manifest.json")
+
+
+PACK = """
+import sys, msgspec
+from pathlib import Path
+from ten.data.cache import ShardCache
+from ten.data.pack import pack_all
+from ten.data.recipe import Recipe
+from ten.store.local import LocalStore
+recipe = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Recipe)
+pack_all(ShardCache(LocalStore(Path(sys.argv[2])), recipe), threads=int(sys.argv[3]), engine=sys.argv[4])
+"""
+
+
+def test_any_process_thread_count_and_engine_makes_the_same_bytes(packed: ShardCache, tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_bytes(msgspec.json.encode(packed.recipe))
+    for number, threads, engine in [("1", "4", "auto"), ("2", "1", "tiktoken")]:
+        run_python(PACK, str(tmp_path / "recipe.json"), str(tmp_path / number), threads, engine, PYTHONHASHSEED=number)
+        other = ShardCache(LocalStore(tmp_path / number), packed.recipe)
+        assert files_of(other) == files_of(packed)
+
+
+def test_packing_again_does_nothing(packed: ShardCache) -> None:
+    before = files_of(packed)
+    again = pack_into(packed)
+    assert (again.packed, again.engine) == (0, "none")
+    assert files_of(packed) == before
+
+
+def test_force_packs_everything_anew(packed: ShardCache) -> None:
+    before = files_of(packed)
+    shard = packed.folder / "shards" / "00001.safetensors"
+    os.utime(shard, (0, 0))
+    assert pack_into(packed, force=True).packed == len(packed.recipe.units)
+    assert shard.stat().st_mtime > 0
+    assert files_of(packed) == before
+
+
+def test_only_what_is_missing_is_packed(packed: ShardCache) -> None:
+    before = files_of(packed)
+    for unit in (0, 3):
+        (packed.folder / "shards" / f"{unit:05d}.safetensors").unlink()
+    assert pack_into(ShardCache(packed._store, packed.recipe)).packed == 2
+    assert files_of(packed) == before
+
+
+def test_a_damaged_shard_is_put_aside_and_made_anew(packed: ShardCache, caplog: pytest.LogCaptureFixture) -> None:
+    before = files_of(packed)
+    path = packed.folder / "shards" / "00002.safetensors"
+    damaged = before["shards/00002.safetensors"][:-1]
+    path.write_bytes(damaged)
+    with caplog.at_level(logging.WARNING, logger="ten"):
+        assert pack_into(ShardCache(packed._store, packed.recipe)).packed == 1
+    after = files_of(packed)
+    (aside,) = after.keys() - before.keys()
+    assert aside.startswith("damaged/00002-") and after.pop(aside) == damaged
+    assert after == before
+    assert "cut short or overlong" in caplog.text and "put aside as" in caplog.text
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 99}'])
+def test_a_damaged_manifest_is_written_anew(packed: ShardCache, damage: bytes) -> None:
+    before = files_of(packed)
+    (packed.folder / "manifest.json").write_bytes(damage)
+    assert pack_into(packed).packed == 0
+    assert files_of(packed) == before
+
+
+def test_a_manifest_that_lists_other_shards_is_written_anew(packed: ShardCache) -> None:
+    before = files_of(packed)
+    manifest = packed.manifest()
+    assert manifest is not None
+    entry = msgspec.structs.replace(manifest.shards[0], sha256="0" * 64)
+    packed.publish(msgspec.structs.replace(manifest, shards=(entry, *manifest.shards[1:])))
+    pack_into(packed)
+    assert files_of(packed) == before
+
+
+def test_while_packing_there_is_no_manifest(packed: ShardCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(recipe: Recipe, *rest: object, **options: object) -> bytes:
+        assert packed.manifest() is None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pack_module, "pack_unit", check)
+    with pytest.raises(KeyboardInterrupt):
+        pack_into(packed, force=True)
+    assert packed.manifest() is None
+    monkeypatch.setattr(pack_module, "pack_unit", pack_unit)
+    assert pack_into(packed).packed == 0
+    assert packed.manifest() is not None
+
+
+def test_the_first_bad_record_ends_packing_and_what_is_whole_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(jsonl(make_texts(200)) + b"{broken\n")
+    cache = ShardCache(LocalStore(tmp_path / "store"), recipe_of(path))
+    with pytest.raises(DataError, match=r"a\.jsonl: the line at byte \d+ is no record with a text"):
+        pack_into(cache)
+    assert cache.manifest() is None
+    assert len(files_of(cache)) == len(cache.recipe.units) - 1
+
+
+def test_notes_of_the_engines_are_told(
+    cache: ShardCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from ten.data.engines import ENGINES
+
+    def refuse(_: object) -> None:
+        raise ImportError("not built for this machine")
+
+    monkeypatch.setitem(ENGINES, "gigatoken", refuse)
+    with caplog.at_level(logging.INFO, logger="ten"):
+        assert pack_all(cache).engine == "fastokens"
+    assert "gigatoken cannot read tokenizer small: not built for this machine" in caplog.text
+
+
+SLOW_PACK = """
+import sys, time
+from ten.data import jsonl
+parse = jsonl._parse
+def slow(*arguments):
+    time.sleep(0.002)
+    return parse(*arguments)
+jsonl._parse = slow
+from ten.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def ten_pack(corpus: Path, tokenizer: Path, store: Path, *more: str) -> "subprocess.Popen[str]":
+    command = [
+        "pack", "--set", f"data.dataset={corpus}", "--set", f"data.tokenizer={tokenizer}", "--set", f"store={store}",
+        "--set", "data.engine=tokenizers", *more,
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": ROOT}
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOW_PACK, *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def shards_in(store: Path) -> dict[str, tuple[int, int]]:
+    """Name, inode and time of every shard."""
+    found = sorted(store.glob("packs/*/shards/[0-9]*.safetensors"))
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_killed_pack_goes_on_where_it_was(tmp_path: Path, after: int) -> None:
+    corpus = write_jsonl(tmp_path / "tales.jsonl", make_texts(700, words=1200))
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text(small_tokenizer().definition)
+    store = tmp_path / "store"
+    process = ten_pack(corpus, tokenizer, store)
+    wait_until(lambda: len(shards_in(store)) >= after or process.poll() is not None)
+    if after == 0:
+        time.sleep(0.5)
+    kill(process.pid)
+    process.communicate()
+    finished = shards_in(store)
+    assert not list(store.glob("packs/*/manifest.json"))
+    for path in store.glob("packs/*/shards/[0-9]*.safetensors"):
+        open_shard(path)
+    again = ten_pack(corpus, tokenizer, store)
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    everything = shards_in(store)
+    assert len(finished) < len(everything)
+    assert f"{len(everything) - len(finished)} of {len(everything)} shards made now" in out
+    assert {name: everything[name] for name in finished} == finished
+    (folder,) = store.glob("packs/*")
+    undisturbed = ten_pack(corpus, tokenizer, tmp_path / "other", "--set", "data.pack_threads=1")
+    undisturbed.communicate(timeout=120)
+    (other,) = (tmp_path / "other").glob("packs/*")
+    for path in other.rglob("*.*"):
+        assert (folder / path.relative_to(other)).read_bytes() == path.read_bytes()
