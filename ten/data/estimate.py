@@ -7,6 +7,7 @@ from ten.data import jsonl
 from ten.data.corpus import SourceFile
 from ten.data.documents import count_records, read_documents
 from ten.data.recipe import Recipe
+from ten.data.units import Part
 
 _SAMPLED_FILES = 8
 _SAMPLE_BYTES = 32 * 2**10
@@ -32,15 +33,23 @@ def epoch_tokens(recipe: Recipe) -> int:
 
 def _covered_bytes(recipe: Recipe) -> float:
     """Bytes of the files, or of those parts of them, that the units cover."""
-    total = 0.0
+    parts: dict[int, list[Part]] = {}
     for unit in recipe.units:
         for part in unit.parts:
-            file = recipe.corpus.files[part.file]
-            share = 1 / part.parts
-            if part.records is not None:
-                share *= min(1.0, part.records / max(1, count_records(file, part.part, part.parts)))
-            total += share * file.bytes
-    return total
+            parts.setdefault(part.file, []).append(part)
+    return sum(recipe.corpus.files[number].bytes * _share(recipe, some) for number, some in parts.items())
+
+
+def _share(recipe: Recipe, parts: list[Part]) -> float:
+    """How much of a file some of its parts are."""
+    file = recipe.corpus.files[parts[0].file]
+    if len(parts) == parts[0].parts and all(part.records is None for part in parts):
+        return 1.0
+    counts = [count_records(file, part.part, part.parts) for part in parts]
+    taken = [count if part.records is None else part.records for part, count in zip(parts, counts, strict=True)]
+    if file.format == ".parquet":  # its parts are whole row groups and differ in size, and its footer counts for free
+        return sum(taken) / max(1, count_records(file))
+    return sum(some / max(1, count) for some, count in zip(taken, counts, strict=True)) / parts[0].parts
 
 
 def _sample(file: SourceFile, recipe: Recipe) -> tuple[int, float]:

@@ -92,6 +92,7 @@ class Loader:
         while self._thread.is_alive():
             self._drain()
             self._thread.join(0.05)
+        self._drain()
 
     def _prefetch(self) -> None:
         try:

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the trainer decides
     logs.show_messages()
     speaker = _Speaker()
-    try:
-        order = msgspec.json.decode(sys.stdin.buffer.readline(), type=PackerOrder)
-        cache = ShardCache(open_store(order.store), order.recipe, Path(order.cache_dir) if order.cache_dir else None)
-        encoder, notes = open_encoder(order.recipe, order.engine)
-        for note in notes:
-            speaker.say(Event(kind="note", message=note))
-    except TenError as error:
-        speaker.say(Event(kind="failed", error=type(error).__name__, message=str(error)))
-        os._exit(0)
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=PackerOrder)
     pool = ThreadPoolExecutor(order.threads, thread_name_prefix="pack")
+    tools = pool.submit(_open, order, speaker)  # not here: this thread must see at any moment that stdin closes
     for line in sys.stdin.buffer:
-        pool.submit(_serve, msgspec.json.decode(line, type=Request), cache, encoder, order.batch_rows, speaker)
+        pool.submit(_serve, msgspec.json.decode(line, type=Request), tools, order.batch_rows, speaker)
     os._exit(0)  # units half packed are worth nothing: publication is atomic
 
 
@@ -60,7 +53,15 @@ class _Speaker:
                 os._exit(0)
 
 
-def _serve(request: Request, cache: ShardCache, encoder: Encoder, batch_rows: int, speaker: _Speaker) -> None:
+def _open(order: PackerOrder, speaker: _Speaker) -> tuple[ShardCache, Encoder]:
+    cache = ShardCache(open_store(order.store), order.recipe, Path(order.cache_dir) if order.cache_dir else None)
+    encoder, notes = open_encoder(order.recipe, order.engine)
+    for note in notes:
+        speaker.say(Event(kind="note", message=note))
+    return cache, encoder
+
+
+def _serve(request: Request, tools: "Future[tuple[ShardCache, Encoder]]", batch_rows: int, speaker: _Speaker) -> None:
     unit = request.unit
 
     def grow(tokens: NDArray[Any], ends: NDArray[np.uint64]) -> None:
@@ -68,6 +69,7 @@ def _serve(request: Request, cache: ShardCache, encoder: Encoder, batch_rows: in
         speaker.say(Event(kind="grew", unit=unit, ends=tuple(ends.tolist()), payload=len(payload)), payload)
 
     try:
+        cache, encoder = tools.result()
         if not _is_cached(cache, unit):
             recipe = cache.recipe
             shown = grow if request.grow else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from ten.train.throughput import Throughput
 if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
     from ten.data.loader import StepBatch
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +120,7 @@ class Training:
     def evaluate_if_due(self, metrics: StepMetrics) -> StepMetrics:
         """`metrics` with the held-out loss where one is due and no stop came meanwhile."""
         due = self._evaluation.due(self.position.step, self._clock())
-        if self._held_out is None or not self.world.from_first(due):
+        if not self.world.from_first(due) or not self._can_evaluate():
             return metrics
         value = self._evaluate()
         self._evaluation.mark(self._clock())
@@ -152,7 +156,7 @@ class Training:
         if last and last.step != self.position.step:
             last = None
         value = last.held_out_bits_per_byte if last else None
-        if self._held_out is not None and self.world.from_first(value is None):
+        if self.world.from_first(value is None) and self._can_evaluate():
             value = self._evaluate()
             if value is None:
                 raise self.leave()
@@ -175,6 +179,13 @@ class Training:
             rows_sha256=rows_sha256(digests, len(batch.micro_batches)),
             seconds=self.position.seconds,
         )
+
+    def _can_evaluate(self) -> bool:
+        """Whether there is held-out text; asked late, because it may have to be packed first."""
+        if self._held_out is not None and not self._held_out.text_bytes:
+            log.warning("the data has too few documents to hold any out: the run is not scored")
+            self._held_out = None
+        return self._held_out is not None
 
     def _evaluate(self) -> float | None:
         assert self._held_out is not None

@@ -134,11 +134,11 @@ def documents_of(shard: Shard) -> list[list[int]]:
     return [shard.tokens[begin:end].tolist() for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-class StillStore(MemoryStore):
+class CountingStore(MemoryStore):
     """A memory store that counts what is asked of it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("memory:/")
         self.reads: list[str] = []
         self.writes: list[str] = []
 

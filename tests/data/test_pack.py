@@ -4,7 +4,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -146,7 +145,7 @@ def test_while_packing_there_is_no_manifest(packed: ShardCache, monkeypatch: pyt
 
 def test_the_first_bad_record_ends_packing_and_what_is_whole_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(jsonl(make_texts(200)) + b"{broken\n")
+    path.write_bytes(jsonl(make_texts(1200)) + b"{broken\n")
     cache = ShardCache(LocalStore(tmp_path / "store"), recipe_of(path))
     with pytest.raises(DataError, match=r"a\.jsonl: the line at byte \d+ is no record with a text"):
         pack_into(cache)
@@ -202,32 +201,38 @@ def shards_in(store: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus, its tokenizer, and a store with its whole pack."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_jsonl(folder / "tales.jsonl", make_texts(350, words=1200))
+    (folder / "tokenizer.json").write_text(small_tokenizer().definition)
+    process = ten_pack(folder / "tales.jsonl", folder / "tokenizer.json", folder / "store")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return folder
+
+
 @pytest.mark.parametrize("after", [0, 1, 3])
-def test_a_killed_pack_goes_on_where_it_was(tmp_path: Path, after: int) -> None:
-    corpus = write_jsonl(tmp_path / "tales.jsonl", make_texts(700, words=1200))
-    tokenizer = tmp_path / "tokenizer.json"
-    tokenizer.write_text(small_tokenizer().definition)
-    store = tmp_path / "store"
-    process = ten_pack(corpus, tokenizer, store)
-    wait_until(lambda: len(shards_in(store)) >= after or process.poll() is not None)
-    if after == 0:
-        time.sleep(0.5)
+def test_a_killed_pack_goes_on_where_it_was(undisturbed: Path, tmp_path: Path, after: int) -> None:
+    corpus, tokenizer = undisturbed / "tales.jsonl", undisturbed / "tokenizer.json"
+    process = ten_pack(corpus, tokenizer, tmp_path)
+    wait_until(
+        lambda: ((tmp_path / "packs").exists() and len(shards_in(tmp_path)) >= after) or process.poll() is not None
+    )
     kill(process.pid)
     process.communicate()
-    finished = shards_in(store)
-    assert not list(store.glob("packs/*/manifest.json"))
-    for path in store.glob("packs/*/shards/[0-9]*.safetensors"):
+    finished = shards_in(tmp_path)
+    assert not list(tmp_path.glob("packs/*/manifest.json"))
+    for path in tmp_path.glob("packs/*/shards/[0-9]*.safetensors"):
         open_shard(path)
-    again = ten_pack(corpus, tokenizer, store)
+    again = ten_pack(corpus, tokenizer, tmp_path)
     out, err = again.communicate(timeout=120)
     assert again.returncode == 0, err
-    everything = shards_in(store)
-    assert len(finished) < len(everything)
+    everything = shards_in(tmp_path)
+    assert after <= len(finished) < len(everything)
     assert f"{len(everything) - len(finished)} of {len(everything)} shards made now" in out
     assert {name: everything[name] for name in finished} == finished
-    (folder,) = store.glob("packs/*")
-    undisturbed = ten_pack(corpus, tokenizer, tmp_path / "other", "--set", "data.pack_threads=1")
-    undisturbed.communicate(timeout=120)
-    (other,) = (tmp_path / "other").glob("packs/*")
-    for path in other.rglob("*.*"):
-        assert (folder / path.relative_to(other)).read_bytes() == path.read_bytes()
+    (whole,) = (undisturbed / "store").glob("packs/*")
+    for path in whole.rglob("*.*"):
+        assert (tmp_path / "packs" / whole.name / path.relative_to(whole)).read_bytes() == path.read_bytes()

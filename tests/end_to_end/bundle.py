@@ -35,6 +35,13 @@ class Bundle:
         assert done.returncode == code, done.stderr + done.stdout
         return done
 
+    def verify(self, code: int) -> str:
+        """What `ten verify --json` says of the store."""
+        command = [sys.executable, "-m", "ten.cli", "verify", str(self.store), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr + done.stdout
+        return done.stdout
+
     def train(self, *words: str, code: int = 0) -> list[StepMetrics]:
         """Train the tiny model for 14 steps that cross three eras; the metrics."""
         self.run("train", *self.training(*words), code=code)

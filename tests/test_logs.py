@@ -1,0 +1,42 @@
+"""What the terminal shows."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from ten import logs
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    """Undo `show_messages` for the tests after."""
+    logger = logging.getLogger("ten")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+def test_messages_go_to_stderr_and_warnings_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.show_messages()
+    logger = logging.getLogger("ten.data.pack")
+    logger.debug("not shown")
+    logger.info("%d shards", 3)
+    logger.warning("100% damaged")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "3 shards\nwarning: 100% damaged\n"
+
+
+def test_asking_twice_says_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.show_messages()
+    logs.show_messages()
+    logging.getLogger("ten").info("once")
+    assert capsys.readouterr().err == "once\n"
+
+
+def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with logs.progress("pack", 10, "B", done=2) as bar:
+        bar.update(5)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
