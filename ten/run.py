@@ -66,6 +66,9 @@ def run_folder(job: Preparation) -> Path:
 
 
 def _train(job: Preparation, record: RunRecord, folder: Path, fill: "Fill", stack: ExitStack) -> "Outcome":
+    # torch's threads spin while they wait for each other: where another process has a core, a step takes forty times
+    # as long. Asleep they cost a few percent. Read once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     from ten.model.lm import LanguageModel

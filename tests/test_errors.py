@@ -20,7 +20,8 @@ def test_the_codes_are_those_of_sysexits() -> None:
     import os
 
     for name, error in [
-        ("EX_DATAERR", errors.DataError), ("EX_NOINPUT", errors.MissingInput), ("EX_UNAVAILABLE", errors.ServiceUnavailable),
+        ("EX_DATAERR", errors.DataError), ("EX_NOINPUT", errors.MissingInput),
+        ("EX_UNAVAILABLE", errors.ServiceUnavailable),
         ("EX_SOFTWARE", errors.TrainingDiverged), ("EX_CANTCREAT", errors.DiskFull), ("EX_IOERR", errors.StoreError),
         ("EX_TEMPFAIL", errors.Resumable), ("EX_NOPERM", errors.CredentialsError), ("EX_CONFIG", errors.SpecError),
     ]:  # fmt: skip

@@ -93,7 +93,8 @@ def test_variables_take_the_environment_or_their_default(tmp_path: Path, monkeyp
     monkeypatch.setenv("TEN_TEST_EMPTY", "")
     monkeypatch.delenv("TEN_TEST_NONE", raising=False)
     for text, name in [
-        ("${TEN_TEST_NAME}", "sue"), ("a-${TEN_TEST_NAME}-${TEN_TEST_NAME}", "a-sue-sue"), ("${TEN_TEST_NONE:-bob}", "bob"),
+        ("${TEN_TEST_NAME}", "sue"), ("a-${TEN_TEST_NAME}-${TEN_TEST_NAME}", "a-sue-sue"),
+        ("${TEN_TEST_NONE:-bob}", "bob"),
         ("${TEN_TEST_NAME:-bob}", "sue"), ("${TEN_TEST_EMPTY:-bob}", "bob"), ("${TEN_TEST_NONE:-}x", "x"),
         ("$TEN_TEST_NAME", "$TEN_TEST_NAME"), ("$5 {x}", "$5 {x}"),
     ]:  # fmt: skip
@@ -111,7 +112,8 @@ def test_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest
     ("text", "value"),
     [
         ("3e-4", 3e-4), ("1E5", 1e5), ("-2.5e3", -2500.0), ("3.0e-4", 3e-4), ("5", 5), ("0.5", 0.5), ("true", True),
-        ("null", None), ("10m", "10m"), ("64MiB", "64MiB"), ("gpt2", "gpt2"), ("a: b: c", "a: b: c"), ("[1, 2]", [1, 2]),
+        ("null", None), ("10m", "10m"), ("64MiB", "64MiB"), ("gpt2", "gpt2"), ("a: b: c", "a: b: c"),
+        ("[1, 2]", [1, 2]),
         ("'5'", "5"), ("e5", "e5"), ("*.txt", "*.txt"), ("{", "{"), ("path/with space", "path/with space"),
     ],
 )  # fmt: skip

@@ -1,6 +1,8 @@
 """Quantities as people write them."""
 
 import math
+import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,8 +15,8 @@ from ten.units import format_bytes, format_count, format_seconds, parse_bytes, p
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        ("64MiB", 2**26), ("16GB", 16 * 10**9), ("1.5 KiB", 1536), ("0", 0), ("7b", 7), ("2TiB", 2**41), ("1e3kb", 10**6),
-        (12, 12), (" 3 tb ", 3 * 10**12), ("1_000", 1000),
+        ("64MiB", 2**26), ("16GB", 16 * 10**9), ("1.5 KiB", 1536), ("0", 0), ("7b", 7), ("2TiB", 2**41),
+        ("1e3kb", 10**6), (12, 12), (" 3 tb ", 3 * 10**12), ("1_000", 1000),
     ],
 )  # fmt: skip
 def test_sizes_are_binary_or_decimal_as_written(text: str | int, count: int) -> None:
@@ -39,14 +41,14 @@ def test_counts_may_be_abbreviated(text: str | float, count: int) -> None:
 @pytest.mark.parametrize("text", ["", "MiB", "-1", "1 2", "64 MiBs", "1,5", "0x10", "nan", "inf", "١٢٣x"])
 def test_what_is_no_quantity_is_refused_by_name(text: str) -> None:
     for parse in (parse_bytes, parse_seconds, parse_count):
-        with pytest.raises(SpecError, match=repr(text).strip("'")):
+        with pytest.raises(SpecError, match=re.escape(repr(text))):
             parse(text)
 
 
 @pytest.mark.parametrize(
     ("parse", "text"), [(parse_bytes, "5X"), (parse_seconds, "5"), (parse_seconds, "5w"), (parse_count, "5KiB")]
 )
-def test_a_unit_of_another_kind_is_refused_with_those_that_fit(parse: "type[int]", text: str) -> None:
+def test_a_unit_of_another_kind_is_refused_with_those_that_fit(parse: Callable[[str], float], text: str) -> None:
     with pytest.raises(SpecError, match=rf"{text}.*(use|write) "):
         parse(text)
 

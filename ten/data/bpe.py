@@ -11,14 +11,14 @@ from ten.data.tokens import END_OF_DOCUMENT, Tokenizer, byte_level_bpe, make_tok
 from ten.errors import DataError
 from ten.store.local import write_atomically
 
-_SAMPLE_BYTES = 16 * 2**20
+_SAMPLE_CHARACTERS = 16 * 2**20
 
 
 def trained_tokenizer(corpus: Corpus, vocabulary: int, cache_dir: Path, invalid: InvalidText = "error") -> Tokenizer:
-    """The BPE trained on the first 16 MiB of a corpus; from the cache when it was trained before."""
+    """The BPE trained on the first 16 Mi characters of a corpus; from the cache when it was trained before."""
     path = trained_path(corpus, vocabulary, cache_dir)
     if not path.is_file():
-        tree = train_bpe(sample_texts(corpus, _SAMPLE_BYTES, invalid), vocabulary)
+        tree = train_bpe(sample_texts(corpus, _SAMPLE_CHARACTERS, invalid), vocabulary)
         write_atomically(path, json.dumps(tree, sort_keys=True).encode())
     return make_tokenizer(f"bpe:{vocabulary}", json.loads(path.read_text(encoding="utf-8")))
 
@@ -45,15 +45,18 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> dict[str, object]:
     return byte_level_bpe(model["vocab"], [list(merge) for merge in model["merges"]])
 
 
-def sample_texts(corpus: Corpus, text_bytes: int, invalid: InvalidText = "error") -> Iterator[str]:
-    """Documents from the start of a corpus until their bytes reach `text_bytes`; DataError when it has no text."""
-    left = text_bytes
+def sample_texts(corpus: Corpus, characters: int, invalid: InvalidText = "error") -> Iterator[str]:
+    """Documents from the start of a corpus, the last one cut short, so many characters together.
+
+    Raises DataError when the corpus has no text.
+    """
+    left = characters
     for file in corpus.files:
         for text in read_documents(file, column=corpus.text_column, invalid=invalid):
             if text:
-                yield text
+                yield text[:left]
                 left -= len(text)
             if left <= 0:
                 return
-    if left == text_bytes:
+    if left == characters:
         raise DataError(f"{corpus.dataset}: empty corpus: no document in its {len(corpus.files)} file(s) has any text")

@@ -18,7 +18,7 @@ from ten.errors import DataError
 
 log = logging.getLogger(__name__)
 
-_SAMPLE_BYTES = 2**17
+_SAMPLE_CHARACTERS = 2**17
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +31,8 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_encoder(recipe: Recipe, engine: str = "auto") -> tuple[Encoder, list[str]]:
-    """The fastest engine that proves itself on the recipe's tokenizer and on the first 128 KiB of its corpus."""
-    sample = list(sample_texts(recipe.corpus, _SAMPLE_BYTES, recipe.invalid_text))
+    """The fastest engine that proves itself on the tokenizer and on the first 128 Ki characters of the corpus."""
+    sample = list(sample_texts(recipe.corpus, _SAMPLE_CHARACTERS, recipe.invalid_text))
     return choose_encoder(recipe.tokenizer, sample, engine)
 
 

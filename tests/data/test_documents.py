@@ -1,6 +1,7 @@
 """Documents: bad input of every kind ends in an error that names it, or is counted."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,12 @@ from tests.data.small import (
     write_texts,
 )
 
-WRITERS = {"a.parquet": write_parquet, "a.jsonl": write_jsonl, "a.jsonl.gz": write_jsonl, "a.jsonl.zst": write_jsonl}
+WRITERS: dict[str, Callable[[Path, Sequence[str | None]], Path]] = {
+    "a.parquet": write_parquet,
+    "a.jsonl": write_jsonl,
+    "a.jsonl.gz": write_jsonl,
+    "a.jsonl.zst": write_jsonl,
+}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -70,7 +76,7 @@ def test_a_file_that_vanished_after_the_listing_is_missing_input(tmp_path: Path,
     )
     file = source(path)
     path.unlink()
-    uses = [lambda: list(read_documents(file, column="text"))]
+    uses: list[Callable[[], object]] = [lambda: list(read_documents(file, column="text"))]
     if name != "a.txt":
         uses += [lambda: [str(count_records(file))], lambda: [text_column(file, None)]]
     for use in uses:

@@ -13,7 +13,7 @@ SIZES = st.one_of(st.sampled_from([0, 1, 2, 3, 4, 5, 7, 16, 17, 64, 97, 251, 256
 
 
 def images(size: int, *key: int | str) -> list[int]:
-    return Permutation(size, *key)(np.arange(size, dtype=np.int64)).tolist()
+    return [int(image) for image in Permutation(size, *key)(np.arange(size, dtype=np.int64))]
 
 
 def naive_image(index: int, size: int, *key: int | str) -> int:

@@ -45,12 +45,16 @@ def test_a_pack_is_shards_tokenizer_and_manifest(packed: ShardCache) -> None:
 
 def test_the_manifest_is_written_last(cache: ShardCache, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    write, add = LocalStore.write, cache.add
-    monkeypatch.setattr(LocalStore, "write", lambda store, key, data: (written.append(key), write(store, key, data))[1])
-    monkeypatch.setattr(cache, "add", lambda unit, data: (written.append(str(unit)), add(unit, data))[1])
+    write = LocalStore.write
+
+    def write_and_tell(store: LocalStore, key: str, data: bytes) -> None:
+        written.append(key)
+        assert len(list(cache.folder.glob("shards/*"))) == len(cache.recipe.units)
+        write(store, key, data)
+
+    monkeypatch.setattr(LocalStore, "write", write_and_tell)
     pack_into(cache)
-    assert len(written) == len(cache.recipe.units) + 2
-    assert written[-1].endswith("/manifest.json")
+    assert [key.rpartition("/")[2] for key in written] == ["tokenizer.json", "manifest.json"]
 
 
 PACK = """

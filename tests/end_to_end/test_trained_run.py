@@ -1,0 +1,91 @@
+"""What a trained run is good for: scored, sampled, verified, found again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.bundle import Bundle
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path, tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle with one finished run."""
+    bundle = Bundle(tmp_path_factory.mktemp("trained"), corpus, tokenizer)
+    bundle.train("--set", "data.pack_threads=2", "--steps", "6")
+    return bundle
+
+
+def _ten(*words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run([sys.executable, "-m", "ten.cli", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_eval_gives_the_score_that_training_gave(trained: Bundle) -> None:
+    result = json.loads(_ten("eval", "--store", str(trained.store), "--json").stdout)
+    assert result["bits_per_byte"] == pytest.approx(trained.metrics()[-1].held_out_bits_per_byte, rel=1e-5)
+    assert result["checkpoint"] == "step-00000006"
+
+
+def test_eval_scores_other_text(trained: Bundle, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text("".join(json.dumps({"text": f"import module{n}\n" * 9}) + "\n" for n in range(200)))
+    said = _ten("eval", "--store", str(trained.store), "--dataset", str(other)).stdout
+    assert str(other) in said
+    assert "bits per byte" in said
+
+
+def test_generated_text_begins_with_the_prompt_and_repeats_for_a_seed(trained: Bundle) -> None:
+    words = ["generate", "--store", str(trained.store), "--prompt", "def f(", "--max-tokens", "24"]
+    first, again = _ten(*words).stdout, _ten(*words).stdout
+    other = _ten(*words, "--seed", "1").stdout
+    assert first == again != other
+    assert first.startswith("def f(")
+    assert len(first) > len("def f(\n")
+
+
+def test_generation_needs_neither_corpus_nor_prompt(trained: Bundle, tmp_path: Path) -> None:
+    run = next((trained.store / "runs").iterdir())
+    copy = tmp_path / run.name
+    subprocess.run(["cp", "-r", str(run), str(copy)], check=True)
+    (copy / "run.json").write_text((copy / "run.json").read_text().replace(str(trained.corpus), "/nowhere/gone.jsonl"))
+    assert _ten("generate", str(copy), "--max-tokens", "8").stdout.strip()
+
+
+def test_the_run_keeps_its_record(trained: Bundle) -> None:
+    (path,) = trained.store.glob("runs/*/run.json")
+    record = json.loads(path.read_bytes())
+    assert path.parent.name == record["run"] == "train-sources-nano"
+    assert record["attempts"][0]["reason"] == "finished"
+    assert record["attempts"][0]["to_step"] == 6
+    assert record["spec"]["model"]["layers"] == 1
+
+
+def test_verify_reads_every_byte_of_pack_and_run(trained: Bundle) -> None:
+    report = json.loads(trained.verify(code=0))
+    kept = list(trained.store.rglob("*.safetensors"))
+    assert report["bytes"] >= sum(path.stat().st_size for path in kept)
+    assert report["damaged"] == []
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(trained: Bundle) -> None:
+    newest = max(trained.store.glob("runs/*/checkpoints/step-*"))
+    file = newest / "model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-7])
+    try:
+        report = json.loads(trained.verify(code=65))
+        assert [finding["path"] for finding in report["damaged"]] == [str(newest)]
+        done = _ten("generate", "--store", str(trained.store), "--max-tokens", "4")
+        assert f"{newest} is damaged" in done.stderr
+    finally:
+        file.write_bytes(whole)
+
+
+def test_an_unknown_run_lists_those_there_are(trained: Bundle, tmp_path: Path) -> None:
+    said = _ten("generate", "train-sources-nono", "--store", str(trained.store), code=66).stderr
+    assert "did you mean 'train-sources-nano'" in said
+    assert "no run has a checkpoint" in _ten("eval", "--store", str(tmp_path), code=66).stderr

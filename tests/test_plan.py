@@ -1,0 +1,69 @@
+"""The plan: counted, in a second, with nothing made."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ten.feeding import pack
+from ten.job import load_job
+from ten.model.cost import flops_per_token, parameters
+from ten.plan import describe_plan, make_plan
+from ten.preparation import Preparation
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Some English-like text in 200 records."""
+    path = tmp_path / "c.jsonl"
+    path.write_text("".join(f'{{"text": "record number {n} of some words, {n * 7} in all"}}\n' for n in range(200)))
+    return path
+
+
+def _job(corpus: Path, *sets: str) -> Preparation:
+    flags = {"data.dataset": str(corpus), "store": str(corpus.parent / "store"), "data.seq_len": 16}
+    return Preparation(load_job(None, flags, sets))
+
+
+def test_numbers_follow_from_the_job(corpus: Path) -> None:
+    sets = ["train.steps=7", "train.micro_batch_rows=3", "train.gradient_accumulation=2"]
+    job = _job(corpus, *sets)
+    plan = make_plan(job)
+    assert (plan.step_tokens, plan.steps, plan.tokens) == (96, 7, 672)
+    assert plan.parameters == parameters(job.model, 50257)
+    assert plan.flops == 672 * flops_per_token(job.model, 50257)
+    assert plan.pack_bytes == plan.epoch_tokens * 2
+    assert not plan.packed
+
+
+def test_a_finished_pack_is_known_and_the_estimate_was_near(corpus: Path) -> None:
+    before = make_plan(_job(corpus))
+    manifest = pack(_job(corpus)).manifest
+    after = make_plan(_job(corpus))
+    assert after.packed
+    assert after.pack_bytes == manifest.bytes
+    assert before.epoch_tokens == after.epoch_tokens == pytest.approx(manifest.tokens, rel=0.1)
+
+
+def test_a_plan_makes_nothing_and_needs_no_torch(corpus: Path) -> None:
+    command = ["plan", "--dataset", str(corpus), "--store", str(corpus.parent / "store"), "--json", "--config", "large"]
+    code = f"import sys; from ten.cli import main; main({command!r}); print('torch' in sys.modules, file=sys.stderr)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stderr.strip() == "False"
+    assert '"parameters"' in run.stdout
+    assert not (corpus.parent / "store").exists()
+
+
+def test_an_untrained_tokenizer_is_said_and_not_trained(corpus: Path) -> None:
+    plan = make_plan(_job(corpus, "data.tokenizer=bpe:300"))
+    assert plan.fingerprint is None
+    assert "not trained yet" in plan.notes[0]
+    assert not (corpus.parent / "store").exists()
+
+
+def test_people_read_every_number(corpus: Path) -> None:
+    plan = make_plan(_job(corpus))
+    text = describe_plan(plan)
+    for number in (f"{plan.parameters:,}", f"{plan.tokens:,}", f"{plan.steps:,}", f"{plan.flops:.3g}"):
+        assert number in text
