@@ -17,11 +17,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from corpus import write_jsonl
+from benchmarks.corpus import write_jsonl
 
 TOKENS_PER_SECOND = 200e6
 SHAPES = ((2, 32768), (8, 2048))
@@ -109,8 +108,8 @@ def main() -> int:
                 spinner = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
                 rates = compare(
                     {
-                        "ten": lambda rows=rows, seq_len=seq_len: ten_batches(store, corpus, rows, seq_len),
-                        "nanoGPT": lambda rows=rows, seq_len=seq_len: nanogpt_batches(flat, rows, seq_len),
+                        "ten": partial(ten_batches, store, corpus, rows, seq_len),
+                        "nanoGPT": partial(nanogpt_batches, flat, rows, seq_len),
                     },
                     rounds,
                     seconds,

@@ -19,10 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from corpus import write_jsonl
-
+from benchmarks.corpus import write_jsonl
 from ten.data.manifest import parse_manifest
 from ten.data.tokens import load_tokenizer
 

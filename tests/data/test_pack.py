@@ -157,6 +157,14 @@ def test_the_first_bad_record_ends_packing_and_what_is_whole_is_kept(tmp_path: P
     assert len(files_of(cache)) == len(cache.recipe.units) - 1
 
 
+def test_engines_prove_themselves_on_a_bounded_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = recipe_of(write_jsonl(tmp_path / "long.jsonl", ["short", "long " * 100_000]))
+    sample: list[str] = []
+    monkeypatch.setattr(pack_module, "choose_encoder", lambda _, texts, __: sample.extend(texts))
+    pack_module.open_encoder(recipe)
+    assert sum(map(len, sample)) == 2**17
+
+
 def test_notes_of_the_engines_are_told(
     cache: ShardCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,48 @@
+"""The README's commands, run as it says them, only shorter."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHORT = ["--steps", "2", "--seq-len", "64", "--batch-size", "2", "--set", "train.evaluate_tokens=1K"]
+
+
+def _run(command: str, store: Path, *more: str) -> str:
+    program, *words = shlex.split(command, comments=True)
+    assert program == ".venv/bin/ten"
+    done = subprocess.run(
+        [sys.executable, "-m", "ten.cli", *words, *more],
+        capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "TEN_STORE": str(store)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_make_demo_packs_trains_and_writes_text(tmp_path: Path) -> None:
+    said = subprocess.run(["make", "-n", "demo"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    pack, train, generate = (line for line in said.splitlines() if line.startswith(".venv/bin/ten "))
+    assert "packed" in _run(pack, tmp_path)
+    assert "bits per byte" in _run(train, tmp_path, *SHORT, "--set", "train.evaluate_every=0")
+    assert _run(generate, tmp_path).startswith("def ")
+
+
+@pytest.mark.parametrize("command", re.findall(r"^(\.venv/bin/ten .*)$", README, re.MULTILINE))
+def test_commands_do_what_they_say(command: str, tmp_path: Path) -> None:
+    trains = command.split()[1] == "train"
+    assert _run(command, tmp_path, *(SHORT if trains else ())).strip()
+
+
+@pytest.mark.parametrize("mode", ["streaming", "pretok", "full"])
+def test_make_trains_in_every_mode(mode: str, tmp_path: Path) -> None:
+    for target in ("pack", f"train-{mode}") if mode == "pretok" else (f"train-{mode}",):
+        said = subprocess.run(["make", "-n", target], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+        (command,) = (line for line in said.splitlines() if line.startswith(".venv/bin/ten "))
+        _run(command, tmp_path, *(SHORT if target != "pack" else ()))
+    assert list(tmp_path.glob(f"runs/train-{mode}-stdlib-nano/checkpoints/step-00000002/COMPLETE"))
