@@ -29,7 +29,7 @@ demo: setup ## pack, train, score and sample on this machine: no GPU, no account
 	$(TEN) generate demo-stdlib-nano --prompt "def " --max-tokens 160
 
 test: setup lint ## everything that must be green, in under ten minutes on two cores
-	$(VENV)/bin/pytest -m "not slow and not gpu"
+	$(VENV)/bin/pytest --numprocesses auto --dist loadfile -m "not slow and not gpu"
 
 test-slow: setup ## the tests that take minutes
 	$(VENV)/bin/pytest -m slow

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta
 
@@ -122,6 +122,7 @@ def test_a_value_on_the_command_line_is_read_as_yaml_reads_it(text: str, value: 
     assert parsed == value and type(parsed) is type(value)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_float_survives_the_command_line(value: float) -> None:
     assert parse_value(repr(value)) == value

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ten.errors import SpecError
@@ -53,16 +53,19 @@ def test_a_unit_of_another_kind_is_refused_with_those_that_fit(parse: Callable[[
         parse(text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**53))
 def test_a_bare_number_is_itself(count: int) -> None:
     assert parse_bytes(count) == parse_bytes(str(count)) == parse_count(count) == count
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**50))
 def test_a_size_for_people_reads_back_as_nearly_that(count: int) -> None:
     assert math.isclose(parse_bytes(format_bytes(count)), count, rel_tol=0.06, abs_tol=0.5)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**15))
 def test_a_count_for_people_reads_back_as_nearly_that(count: int) -> None:
     assert math.isclose(parse_count(format_count(count)), count, rel_tol=0.006, abs_tol=0.5)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ten.data import units
 from ten.data.cache import ShardCache
@@ -11,6 +12,10 @@ from ten.data.pack import pack_all
 from ten.data.recipe import Recipe
 from ten.store.local import LocalStore
 from tests.data.small import make_texts, recipe_of, write_jsonl
+
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is not a failure
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="module")
