@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ten.data.tokens import load_tokenizer
 TOKENS_PER_CPU_SECOND = 10e6
 BYTES_PER_TOKEN = 2.02
 MEMORY_RATIO = 1.25
+QUIET = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 
 PEER = """
 import sys
@@ -62,10 +64,9 @@ class Result:
 
 def measure(name: str, command: list[str], text_bytes: int) -> tuple[str, float, float, float]:
     """Run a process; what it printed, its CPU seconds with all children's, wall seconds, peak MiB of one process."""
-    import time
 
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=QUIET)
     assert process.stdout is not None
     said = process.stdout.read().decode()
     _, status, usage = os.wait4(process.pid, 0)

@@ -83,12 +83,12 @@ def load_model(run: Run) -> "tuple[LanguageModel, Path]":
 def generate(
     run: Run, prompt: str, *, max_tokens: int, temperature: float, top_k: int | None, top_p: float, seed: int
 ) -> Iterator[str]:
-    """Text that a run's model writes after `prompt`, piece by piece, the prompt included."""
+    """Text that a run's model writes after `prompt`, piece by piece."""
     from ten.model.generate import generate as draw
 
     tokenizer, (model, _) = run.tokenizer(), load_model(run)
     ids = tokenizer.encode(prompt)
-    shown = ""
+    shown = tokenizer.decode(ids)
     for token in draw(
         model,
         list(ids),

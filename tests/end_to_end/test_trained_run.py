@@ -44,6 +44,7 @@ def test_generated_text_begins_with_the_prompt_and_repeats_for_a_seed(trained: B
     other = _ten(*words, "--seed", "1").stdout
     assert first == again != other
     assert first.startswith("def f(")
+    assert not first.startswith("def f(def f(")
     assert len(first) > len("def f(\n")
 
 
