@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.corpus import write_jsonl
+from benchmarks.support.corpus import write_jsonl
 
 TOKENS_PER_SECOND = 200e6
 SHAPES = ((2, 32768), (8, 2048))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.corpus import write_jsonl
+from benchmarks.support.corpus import write_jsonl
 from ten.data.manifest import parse_manifest
 from ten.data.tokens import load_tokenizer
 

@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.quality_transformer import Transformer
+from benchmarks.support.transformer import Transformer
 from ten.model.cost import parameters
 from ten.model.lm import LanguageModel
 from ten.model.presets import ModelConfig, padded_vocabulary

@@ -79,3 +79,12 @@ def test_the_lock_pins_every_dependency(root: Path) -> None:
         for item in [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     }
     assert wanted <= lock
+
+
+def test_every_benchmark_teaches_and_has_a_dated_report(root: Path) -> None:
+    for script in (root / "benchmarks").glob("*.py"):
+        text = script.read_text(encoding="utf-8")
+        assert "argparse" in text, script
+        assert "--quick" in text, script
+        assert "return 1" in text or "sys.exit(1)" in text or "else 1" in text, f"{script} cannot miss a target"
+        assert list((root / "benchmarks" / "reports").glob(f"{script.stem}-*-20??-??.md")), f"{script} has no report"

@@ -13,7 +13,6 @@ from ten.data.recipe import Recipe
 from ten.store.local import LocalStore
 from tests.data.small import make_texts, recipe_of, write_jsonl
 
-
 settings.register_profile("untimed", deadline=None)  # a busy machine is not a failure
 settings.load_profile("untimed")
 

@@ -35,6 +35,22 @@ def test_every_engine_gives_the_ids_of_the_reference(both: tuple[Tokenizer, dict
         assert ids.tolist() == expected, name
 
 
+NEW_IN_UNICODE_17 = [
+    0x88F, 0xC5C, 0xCDC, 0xA7CE, 0xA7D2, 0xA7D4, 0xA7F1, 0x10940, 0x10EC5, 0x11DB0, 0x11DE0, 0x16EA0, 0x16FF2, 0x187F8,
+    0x18D09, 0x18D80, 0x1E6C0, 0x1E6FE, 0x2B73A, 0x2CEA2, 0x323B0, 0x33479,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", NEW_IN_UNICODE_17, ids=hex)
+def test_engines_agree_on_letters_that_unicode_added_last(
+    both: tuple[Tokenizer, dict[str, Encoder]], point: int
+) -> None:
+    tokenizer, encoders = both
+    text = f"{chr(point)}'s1{chr(point)} {chr(point)}.{chr(point)}a"
+    for name, encoder in encoders.items():
+        assert encoder.encode(text).tolist() == tokenizer.encode(text), name
+
+
 def test_an_engine_that_another_is_asked_for_stays_usable(both: tuple[Tokenizer, dict[str, Encoder]]) -> None:
     """Engines may reuse buffers: what was given before must not change."""
     _, encoders = both
