@@ -39,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> Never:
-    """Before and after the training loop, which has a handler of its own, nothing is worth a checkpoint."""
-    raise Resumable(_INTERRUPTED)
+    """Before and after the training loop, which has a handler of its own, a stop is a stop: nothing may swallow it."""
+    raise KeyboardInterrupt
 
 
 def _complain(message: str) -> None:
@@ -115,14 +115,17 @@ def _eval(arguments: argparse.Namespace) -> int:
 
     run = find_run(arguments.run, _store(arguments))
     tree = msgspec.to_builtins(run.job)
-    if arguments.store:
-        tree["store"] = arguments.store
+    tree["store"] = str(_store(arguments))
     if arguments.dataset:
         tree["data"] |= {"dataset": arguments.dataset, "text_column": None, "subset_size": None}
     if arguments.tokens:
         tree["train"]["evaluate_tokens"] = arguments.tokens
     tree["mode"] = "streaming"
-    job = Preparation(settings.convert(tree, JobSpec, "command line"), given_tokenizer=run.tokenizer())
+    job = Preparation(
+        settings.convert(tree, JobSpec, "command line"),
+        given_tokenizer=run.tokenizer(),
+        only_scored=bool(arguments.dataset),
+    )
     result = evaluate(job, run)
     _show(
         _json(result)
@@ -188,5 +191,14 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": _verify,
 }
 
+
+def entry() -> Never:
+    """The command `ten`: what a signal could still stop after the verb has ended is only Python's own leave-taking."""
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

@@ -26,7 +26,10 @@ def open_fill(job: Preparation, *, leads: bool = True) -> Fill:
     if job.spec.mode == "pretok":
         return PretokFill(cache, pack_command(job))
     if not leads:
-        return FollowingFill(cache)
+        following = FollowingFill(cache)
+        if job.spec.mode == "full":  # before the ranks meet, which has a shorter deadline
+            following.wait_finished()
+        return following
     if job.spec.mode == "full":
         pack(job, cache)
         return PretokFill(cache, pack_command(job))

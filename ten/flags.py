@@ -9,7 +9,6 @@ from ten import __version__
 from ten.errors import SpecError
 from ten.settings import nearest
 
-JOB_VERBS = ("plan", "pack", "train")
 _SETTINGS: tuple[tuple[str, str, str, Any, str], ...] = (
     ("--config", "model.config", "NAME", str, "model preset: nano tiny small medium large xlarge"),
     ("--dataset", "data.dataset", "DATA", str, "stdlib, or a file, folder or glob of text"),
@@ -48,14 +47,16 @@ class _Parser(argparse.ArgumentParser):
     """argparse whose errors are SpecErrors that name the nearest flag or verb."""
 
     def error(self, message: str) -> Never:
-        unknown = re.search(r"unrecognized arguments: (\S+)", message)
-        if unknown:
+        verb = self.prog.removeprefix("ten").strip()
+        where = f"{verb}: " if verb else ""
+        if unknown := re.search(r"unrecognized arguments: (\S+)", message):
             flags = [flag for action in self._actions for flag in action.option_strings]
-            raise SpecError(f"{self.prog}: unknown argument {unknown[1]}; {nearest(unknown[1], flags)} (see --help)")
-        choice = re.search(r"invalid choice: '([^']*)'", message)
-        if choice and "verb" in message:
-            raise SpecError(f"ten: no verb is called {choice[1]!r}; {nearest(choice[1], _EXAMPLES)}")
-        raise SpecError(f"{self.prog}: {message} (see --help)")
+            raise SpecError(f"{where}unknown argument {unknown[1]}; {nearest(unknown[1], flags)} (see --help)")
+        if choice := re.search(r"argument verb: invalid choice: '([^']*)'", message):
+            raise SpecError(f"no verb is called {choice[1]!r}; {nearest(choice[1], _EXAMPLES)}")
+        if message.endswith("required: verb"):
+            raise SpecError(f"name a verb: {', '.join(_EXAMPLES)} (see --help)")
+        raise SpecError(f"{where}{message} (see --help)")
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:

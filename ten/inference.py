@@ -41,13 +41,13 @@ def evaluate(job: Preparation, run: Run) -> Evaluation:
 
     device = open_device(job.spec.train.device)
     precision = resolve_precision(job.spec.train.precision, device)
+    model, checkpoint = load_model(run)
     with ExitStack() as stack:
         fill = open_fill(job)
         stack.callback(fill.close)
         held_out = open_held_out(job, fill)
         if not held_out.text_bytes:
             raise DataError(f"{job.corpus.dataset}: too few documents to hold any out, so there is nothing to score")
-        model, checkpoint = load_model(run)
         value = bits_per_byte(
             model.to(device),
             held_out,
@@ -85,8 +85,10 @@ def generate(
 ) -> Iterator[str]:
     """Text that a run's model writes after `prompt`, piece by piece."""
     from ten.model.generate import generate as draw
+    from ten.train.device import open_device
 
     tokenizer, (model, _) = run.tokenizer(), load_model(run)
+    model.to(open_device("auto"))
     ids = tokenizer.encode(prompt)
     shown = tokenizer.decode(ids)
     for token in draw(

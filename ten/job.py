@@ -119,10 +119,15 @@ def refuse_other_spec(saved: Mapping[str, Any], wanted: Mapping[str, Any], where
     for field in sorted(old.keys() | new.keys()):
         if old.get(field) == new.get(field) or (same_data and field in DECIDED_BY_FINGERPRINT):
             continue
+        if field == "data.fingerprint":
+            raise SpecError(
+                f"{where} was made from other data: the files of {new['data.dataset']} have changed, or what is taken "
+                "from them; put them back, or start another run with --set run=NAME"
+            )
         if field not in MAY_CHANGE and field.partition(".")[0] not in ("checkpoint", "limits"):
             raise SpecError(
                 f"{where} was made with {field}={old.get(field)!r}, and this job has {new.get(field)!r}; put it back, "
-                "or start another run with --set run=NAME (or a fresh one with --set checkpoint.resume=never)"
+                "or start another run with --set run=NAME"
             )
         changed.append(f"{field}: {old.get(field)} → {new.get(field)}")
     return changed

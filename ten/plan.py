@@ -50,7 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-def make_plan(job: Preparation, world_size: int = 1) -> Plan:
+def make_plan(job: Preparation) -> Plan:
     """Count a job's parameters, tokens, operations, bytes and steps; nothing is written."""
     train, model = job.spec.train, job.model
     notes: list[str] = []
@@ -60,10 +60,12 @@ def make_plan(job: Preparation, world_size: int = 1) -> Plan:
         vocabulary, fingerprint = trained, None
         epoch = round(sum(text_bytes(file) for file in job.corpus.files) / UNTRAINED_BYTES_PER_TOKEN)
         notes.append(f"tokenizer not trained yet: tokens counted at {UNTRAINED_BYTES_PER_TOKEN} bytes each")
+        if job.spec.data.subset_size is not None:
+            notes.append("and data.subset_size not counted before it is")
     else:
         vocabulary, fingerprint, epoch = job.tokenizer.vocabulary, job.recipe.fingerprint, job.epoch_tokens
         manifest = _manifest(job, notes)
-    step_tokens = job.seq_len * train.micro_batch_rows * train.gradient_accumulation * world_size
+    step_tokens = job.seq_len * train.micro_batch_rows * train.gradient_accumulation
     wanted = run_tokens(train, step_tokens=step_tokens, epoch_tokens=epoch)
     steps = -(-wanted // step_tokens)
     count = parameters(model, vocabulary)

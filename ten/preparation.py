@@ -15,6 +15,7 @@ from ten.data.cache import ShardCache
 from ten.data.corpus import STDLIB, Corpus
 from ten.data.estimate import epoch_tokens
 from ten.data.recipe import Recipe, make_recipe, open_corpus
+from ten.data.split import WHOLE
 from ten.data.tokens import DEFAULT_TRAINED_VOCABULARY, Tokenizer, load_tokenizer, trained_vocabulary
 from ten.job import JobSpec
 from ten.model.presets import ModelConfig, default_seq_len, resolve
@@ -32,6 +33,8 @@ class Preparation:
     spec: JobSpec
     given_tokenizer: Tokenizer | None = None
     """A trained run's own tokenizer, where another dataset is read with it."""
+    only_scored: bool = False
+    """Whether all of the dataset is held-out text."""
 
     @cached_property
     def store(self) -> Store:
@@ -51,7 +54,7 @@ class Preparation:
     @cached_property
     def corpus(self) -> Corpus:
         """The dataset's listing."""
-        return open_corpus(self.spec.data.dataset, self.spec.data.text_column)
+        return open_corpus(self.spec.data.dataset, self.spec.data.text_column, self.store.root)
 
     @property
     def tokenizer_name(self) -> str:
@@ -76,13 +79,20 @@ class Preparation:
             return load_tokenizer(self.tokenizer_name, self.spec.data.end_of_document)
         if self.must_train_tokenizer:
             log.info("training a byte-level BPE of %d entries on %s", size, self.corpus.dataset)
-        return trained_tokenizer(self.corpus, size, self.cache_dir, self.spec.data.invalid_text)
+        data = self.spec.data
+        return trained_tokenizer(self.corpus, size, self.cache_dir, data.invalid_text, data.end_of_document)
 
     @cached_property
     def recipe(self) -> Recipe:
         """What decides the shards."""
         data = self.spec.data
-        return make_recipe(self.corpus, self.tokenizer, subset_size=data.subset_size, invalid_text=data.invalid_text)
+        return make_recipe(
+            self.corpus,
+            self.tokenizer,
+            subset_size=data.subset_size,
+            invalid_text=data.invalid_text,
+            split=WHOLE if self.only_scored else None,
+        )
 
     @property
     def cache_dir(self) -> Path:

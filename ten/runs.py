@@ -43,9 +43,7 @@ class Run:
 
 def keep_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
     """Put a run's tokenizer beside it."""
-    path = folder / "tokenizer.json"
-    if not path.exists():
-        write_atomically(path, msgspec.json.encode(tokenizer))
+    write_atomically(folder / "tokenizer.json", msgspec.json.encode(tokenizer))
 
 
 def find_run(name: str | None, store: Path) -> Run:

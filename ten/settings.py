@@ -30,7 +30,10 @@ def convert(tree: Mapping[str, Any], to: type[T], source: str, lines: Mapping[st
     except msgspec.ValidationError as error:
         message, _, at = str(error).partition(" - at ")
         path = at.strip("`").removeprefix("$.").removeprefix("$")
-        raise SpecError(f"{_where(source, path, lines or {})}: {message[:1].lower()}{message[1:]}") from None
+        value, choices = _value_at(tree, path), _choices(to, path)
+        if choices:
+            message = f"is none of its values; {nearest(str(value), choices)}"
+        raise SpecError(f"{_where(source, path, lines or {})}: {value!r}: {message[:1].lower()}{message[1:]}") from None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -49,6 +52,8 @@ def load_yaml(path: Path) -> tuple[Tree, dict[str, int]]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such job file; see jobs/ for those that come with the bundle") from None
+    except IsADirectoryError:
+        raise SpecError(f"{path}: is a folder; name a job file in it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read as a job file: {error}") from None
     try:
@@ -58,12 +63,16 @@ def load_yaml(path: Path) -> tuple[Tree, dict[str, int]]:
             _collect_lines(node, "", path, lines)
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SpecError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        words = " ".join(str(error).replace('in "<unicode string>", ', "").split())
+        raise SpecError(f"{path}: not valid YAML: {words}") from None
     if tree is None:
         tree = {}
     if not isinstance(tree, dict):
         raise SpecError(f"{path}: a job file is a mapping of names to values, not a {type(tree).__name__}")
-    return {str(key): _expand(value) for key, value in tree.items()}, lines
+    try:
+        return {str(key): _expand(value) for key, value in tree.items()}, lines
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
 
 
 def set_path(tree: Tree, path: str, value: Any) -> None:
@@ -108,6 +117,23 @@ def describe(field: Any) -> str:
     info = msgspec.inspect.type_info(field.type)
     extra = getattr(info, "extra_json_schema", None) or {}
     return str(extra.get("description", ""))
+
+
+def _value_at(tree: Mapping[str, Any], path: str) -> Any:
+    value: Any = tree
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else value
+    return value
+
+
+def _choices(struct: type[Any], path: str) -> list[str]:
+    """The values a field may have, where they are few and have names."""
+    field = field_paths(struct).get(path)
+    info = None if field is None else msgspec.inspect.type_info(field.type)
+    while isinstance(info, msgspec.inspect.Metadata):
+        info = info.type
+    some = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    return [str(value) for one in some if isinstance(one, msgspec.inspect.LiteralType) for value in one.values]
 
 
 def _struct_of(annotation: Any) -> type[Any] | None:

@@ -22,7 +22,7 @@ def test_dash_and_underscore_are_the_same_in_every_flag() -> None:
         "train.gradient_accumulation": 4,
         "data.subset_size": 9,
         "train.precision": "bf16",
-        "name": "a_b",
+        "data.cache_dir": "a_b",
     }
 
 

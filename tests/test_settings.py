@@ -48,11 +48,11 @@ def test_a_file_sets_what_it_names_and_nothing_else(tmp_path: Path) -> None:
         ("name: x\n\ninner:\n  color: x\n", r"job\.yaml:4: inner\.color: unknown setting; did you mean 'colour'\?"),
         ("inner:\n  zzz: 1\n", r"job\.yaml:2: inner\.zzz: unknown setting; known: colour, rate, rows"),
         ("5: x\n", r"job\.yaml:1: 5: unknown setting"),
-        ("inner:\n  rows: many\n", r"job\.yaml:2: inner\.rows: expected `int \| null`, got `str`"),
-        ("inner:\n  rows: 0\n", r"job\.yaml:2: inner\.rows: expected `int` >= 1"),
-        ("name: x\ninner:\n  rate: -1\n", r"job\.yaml:3: inner\.rate: expected `float` > 0"),
-        ("name: 5\n", r"job\.yaml:1: name: expected `str`, got `int`"),
-        ("flag: 'yes'\n", r"job\.yaml:1: flag: expected `bool`, got `str`"),
+        ("inner:\n  rows: many\n", r"job\.yaml:2: inner\.rows: 'many': expected `int \| null`, got `str`"),
+        ("inner:\n  rows: 0\n", r"job\.yaml:2: inner\.rows: 0: expected `int` >= 1"),
+        ("name: x\ninner:\n  rate: -1\n", r"job\.yaml:3: inner\.rate: -1: expected `float` > 0"),
+        ("name: 5\n", r"job\.yaml:1: name: 5: expected `str`, got `int`"),
+        ("flag: 'yes'\n", r"job\.yaml:1: flag: 'yes': expected `bool`, got `str`"),
         ("inner: 5\n", r"job\.yaml:1: inner: must be a mapping with fields, not 5"),
         ("inner:\nname: x\n", r"job\.yaml:1: inner: must be a mapping with fields, not None"),
     ],
@@ -83,9 +83,10 @@ def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"nowhere\.yaml: no such job file"):
         load_yaml(tmp_path / "nowhere.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
-    for path in (tmp_path / "binary.yaml", tmp_path):
-        with pytest.raises(SpecError, match="cannot be read as a job file"):
-            load_yaml(path)
+    with pytest.raises(SpecError, match=r"binary\.yaml: cannot be read as a job file"):
+        load_yaml(tmp_path / "binary.yaml")
+    with pytest.raises(SpecError, match="is a folder; name a job file in it"):
+        load_yaml(tmp_path)
 
 
 def test_variables_take_the_environment_or_their_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,19 @@ from ten.store.local import write_atomically
 _SAMPLE_CHARACTERS = 16 * 2**20
 
 
-def trained_tokenizer(corpus: Corpus, vocabulary: int, cache_dir: Path, invalid: InvalidText = "error") -> Tokenizer:
+def trained_tokenizer(
+    corpus: Corpus,
+    vocabulary: int,
+    cache_dir: Path,
+    invalid: InvalidText = "error",
+    end_of_document: str | None = None,
+) -> Tokenizer:
     """The BPE trained on the first 16 Mi characters of a corpus; from the cache when it was trained before."""
     path = trained_path(corpus, vocabulary, cache_dir)
     if not path.is_file():
         tree = train_bpe(sample_texts(corpus, _SAMPLE_CHARACTERS, invalid), vocabulary)
         write_atomically(path, json.dumps(tree, sort_keys=True).encode())
-    return make_tokenizer(f"bpe:{vocabulary}", json.loads(path.read_text(encoding="utf-8")))
+    return make_tokenizer(f"bpe:{vocabulary}", json.loads(path.read_text(encoding="utf-8")), end_of_document)
 
 
 def trained_path(corpus: Corpus, vocabulary: int, cache_dir: Path) -> Path:

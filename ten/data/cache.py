@@ -51,12 +51,16 @@ class ShardCache:
             shard = self._open_local(unit)
         except DataError as error:
             damage, shard = error, None
-            self._put_aside(unit, error)
+            self._put_aside(unit)
         if shard is None and self._write_through:
             shard = self._fetch(unit)
         if shard is None and damage is not None:
             raise damage
         return shard
+
+    def has(self, unit: int) -> bool:
+        """Whether a unit's shard is there, sound or not."""
+        return self._path(unit).is_file() or (self._write_through and self._store.stat(self._key(unit)) is not None)
 
     def add(self, unit: int, data: bytes) -> ShardEntry:
         """Publish a unit's shard in the folder and write it through to the store."""
@@ -67,10 +71,20 @@ class ShardCache:
         return make_entry(shard.header, data)
 
     def entry(self, unit: int) -> ShardEntry | None:
-        """The manifest's entry for a shard that is there and sound, or None; raises what `find` raises."""
+        """The manifest's entry for a shard that is there and sound, or None; raises what `find` raises.
+
+        Its copy in the store is made good: the manifest must list nothing that the store lacks.
+        """
         shard = self.find(unit)
         self.forget(unit)
-        return None if shard is None else make_entry(shard.header, self._path(unit).read_bytes())
+        if shard is None:
+            return None
+        data = self._path(unit).read_bytes()
+        if self._write_through:
+            stored = self._store.stat(self._key(unit))
+            if stored is None or stored.bytes != len(data):
+                self._store.write(self._key(unit), data)
+        return make_entry(shard.header, data)
 
     def manifest(self) -> Manifest | None:
         """The pack's manifest, checked against the recipe, or None while the pack is unfinished."""
@@ -122,13 +136,13 @@ class ShardCache:
         write_atomically(self._path(unit), data)
         return self._open_local(unit)
 
-    def _put_aside(self, unit: int, error: DataError) -> None:
+    def _put_aside(self, unit: int) -> None:
         """Keep a damaged shard for whoever wants to know why, out of every reader's way."""
         aside = self.folder / "damaged" / f"{unit:05d}-{time.time_ns()}.safetensors"
         with writing(aside), suppress(FileNotFoundError):  # another process that found it damaged was faster
             aside.parent.mkdir(parents=True, exist_ok=True)
             self._path(unit).replace(aside)
-        log.warning("%s (put aside as %s)", error, aside)
+        log.warning("%s is damaged and put aside as %s", self._path(unit), aside)
 
     def _name(self, unit: int) -> str:
         return f"shards/{unit:05d}.safetensors"

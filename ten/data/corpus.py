@@ -31,7 +31,7 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     """Where the file is read from now."""
     bytes: int
     probe: str = ""
-    """sha256 of samples of the content (see `_probe`), so that an edit of the same size is noticed."""
+    """sha256 of the content, above 64 KiB of samples of it (see `_probe`): most edits of the same size are noticed."""
 
     @property
     def format(self) -> str:
@@ -63,14 +63,18 @@ class Corpus(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
-def list_corpus(dataset: str) -> Corpus:
+def list_corpus(dataset: str, ignoring: Path | None = None) -> Corpus:
     """The files behind a dataset's name (`stdlib`, a file, a folder or a glob), without its text column.
+
+    What lies below the folder `ignoring` is no part of it: a store inside a dataset's folder would change it.
 
     Raises MissingInput when nothing is there and DataError when nothing in it can be read as text.
     """
     if dataset == STDLIB:
         return _stdlib()
     root, paths = _local_paths(dataset)
+    if ignoring is not None:
+        paths = [path for path in paths if ignoring not in path.absolute().parents]
     known = [path for path in paths if SourceFile(name=path.name, path="", bytes=0).format in FORMATS]
     if not known:
         found = ", ".join(sorted({path.suffix or path.name for path in paths})[:8])

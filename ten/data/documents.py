@@ -36,15 +36,15 @@ def read_documents(
             yield read_text(file, invalid)
 
 
-def count_records(file: SourceFile, part: int = 0, parts: int = 1) -> int:
-    """How many records `read_documents` yields."""
+def count_records(file: SourceFile, part: int = 0, parts: int = 1, limit: int | None = None) -> int:
+    """How many records `read_documents` yields; at `limit` it may stop counting."""
     with _reading(file):
         if file.format == ".parquet":
             from ten.data.parquet import count_rows
 
             return count_rows(file, part, parts)
         if file.format.startswith(".jsonl"):
-            return jsonl.count_lines(file, part, parts)
+            return jsonl.count_lines(file, part, parts, limit)
     return 1
 
 

@@ -45,11 +45,11 @@ def _share(recipe: Recipe, parts: list[Part]) -> float:
     file = recipe.corpus.files[parts[0].file]
     if len(parts) == parts[0].parts and all(part.records is None for part in parts):
         return 1.0
-    counts = [count_records(file, part.part, part.parts) for part in parts]
-    taken = [count if part.records is None else part.records for part, count in zip(parts, counts, strict=True)]
     if file.format == ".parquet":  # its parts are whole row groups and differ in size, and its footer counts for free
+        taken = [part.records or count_records(file, part.part, part.parts) for part in parts]
         return sum(taken) / max(1, count_records(file))
-    return sum(some / max(1, count) for some, count in zip(taken, counts, strict=True)) / parts[0].parts
+    whole = _records(file, max(part.records or 0 for part in parts))
+    return sum(1 / part.parts if part.records is None else part.records / max(1.0, whole) for part in parts)
 
 
 def _sample(file: SourceFile, recipe: Recipe) -> tuple[int, float]:

@@ -39,8 +39,14 @@ class PretokFill:
     """Shards must exist; nothing is tokenized."""
 
     def __init__(self, cache: ShardCache, advice: str) -> None:
+        """Raises MissingInput when a pack without a manifest lacks a shard: now, not hours later when it is read."""
         self._cache = cache
         self._advice = advice
+        if cache.manifest() is None:
+            missing = [unit.index for unit in cache.recipe.units if not cache.has(unit.index)]
+            if missing:
+                state = "is not finished" if len(missing) < len(cache.recipe.units) else "does not exist yet"
+                raise self._missing(missing[0], state)
 
     def want(self, units: Sequence[int]) -> None:
         """Nothing to prepare: the shards are there or they are not."""
@@ -49,10 +55,7 @@ class PretokFill:
         """The packed shard; MissingInput that names the command which packs it."""
         shard = self._cache.find(unit)
         if shard is None:
-            state = "is not finished" if self._cache.manifest() is None else "has lost a shard"
-            raise MissingInput(
-                f"mode pretok: the pack {self._cache.address} {state}: shard {unit} is not there; run `{self._advice}`"
-            )
+            raise self._missing(unit, "has lost a shard")
         return shard
 
     def tokens_from(self, unit: int, tokens: int) -> None:
@@ -60,6 +63,12 @@ class PretokFill:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def _missing(self, unit: int, state: str) -> MissingInput:
+        return MissingInput(
+            f"the pack {self._cache.address} {state}: shard {unit} is not there; run `{self._advice}`, or train with "
+            "--streaming"
+        )
 
 
 class StreamingFill:
@@ -103,7 +112,7 @@ class StreamingFill:
 class FollowingFill:
     """For the ranks beside the one that runs the packer: shards appear in the folder they share."""
 
-    def __init__(self, cache: ShardCache, patience_s: float = 600.0) -> None:
+    def __init__(self, cache: ShardCache, patience_s: float = 3600.0) -> None:
         self._cache = cache
         self._patience_s = patience_s
         self._closed = threading.Event()
@@ -123,6 +132,14 @@ class FollowingFill:
             f"shard {unit} of {self._cache.address} did not appear within {self._patience_s:.0f} s; "
             "see what the rank that packs it says"
         )
+
+    def wait_finished(self, patience_s: float = 86400.0) -> None:
+        """Until the pack is complete; ServiceUnavailable past the deadline."""
+        deadline = time.monotonic() + patience_s
+        while self._cache.manifest() is None:
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable(f"the pack {self._cache.address} was not finished within {patience_s:.0f} s")
+            time.sleep(_POLL_S)
 
     def tokens_from(self, unit: int, tokens: int) -> None:
         """Whole shards only."""

@@ -84,6 +84,7 @@ def _collect(recipe: Recipe, fill: Fill, max_tokens: int) -> _Stream:
     begins: list[int] = []
     tokens = text_bytes = 0
     units = range(recipe.training_units, len(recipe.units)) if recipe.split.units else range(len(recipe.units))
+    fill.want(units)
     for unit in units:
         shard = fill.shard(unit)
         ends = shard.held_out_ends.tolist()

@@ -28,9 +28,9 @@ def read_jsonl(file: SourceFile, part: int, parts: int, column: str, invalid: In
         yield _parse(line, decoder, column, file, at, invalid)
 
 
-def count_lines(file: SourceFile, part: int, parts: int) -> int:
-    """Records in a part: its lines that are not blank."""
-    return sum(1 for _ in _lines(file, part, parts))
+def count_lines(file: SourceFile, part: int, parts: int, limit: int | None = None) -> int:
+    """Records in a part: its lines that are not blank; at most `limit`, where reading stops."""
+    return sum(1 for _ in islice(_lines(file, part, parts), limit))
 
 
 def estimate_lines(file: SourceFile, seen: int) -> float:

@@ -1,8 +1,9 @@
 """The pack verb: every unit of a recipe → shards, then the manifest; goes on where an earlier attempt stopped."""
 
 import logging
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 
 import msgspec
 
@@ -59,11 +60,10 @@ def pack_all(
     encoder, notes = open_encoder(recipe, engine)
     for note in notes:
         log.info(note)
-    share = recipe.corpus.bytes / max(1, len(recipe.units))
-    with logs.progress("pack", recipe.corpus.bytes, "B", done=len(whole) * share) as bar:
+    with logs.progress("pack", len(recipe.units), " shards", done=len(whole)) as bar:
         for entry in _pack_units(cache, missing, encoder, threads, batch_rows):
             whole[entry.unit] = entry
-            bar.update(share)
+            bar.update()
     manifest = make_manifest(recipe, list(whole.values()))
     if not manifest.documents and not any(entry.held_out_documents for entry in manifest.shards):
         raise DataError(f"{recipe.corpus.dataset}: empty corpus: none of its records has any text")
@@ -76,8 +76,14 @@ def _pack_units(
 ) -> Iterator[ShardEntry]:
     recipe = cache.recipe
 
+    stopped = threading.Event()
+
+    def pulse() -> None:
+        if stopped.is_set():
+            raise CancelledError
+
     def pack(unit: int) -> ShardEntry:
-        return cache.add(unit, pack_unit(recipe, recipe.units[unit], encoder, batch_rows=batch_rows))
+        return cache.add(unit, pack_unit(recipe, recipe.units[unit], encoder, batch_rows=batch_rows, pulse=pulse))
 
     with ThreadPoolExecutor(threads, thread_name_prefix="pack") as pool:
         futures = [pool.submit(pack, unit) for unit in units]
@@ -85,6 +91,7 @@ def _pack_units(
             for future in as_completed(futures):
                 yield future.result()
         except BaseException:
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

@@ -47,7 +47,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What a packer process says; `payload` bytes of tokens follow the line of a "grew"."""
 
-    kind: Literal["note", "grew", "done", "failed"]
+    kind: Literal["note", "alive", "grew", "done", "failed"]
     unit: int = -1
     ends: tuple[int, ...] = ()
     payload: int = 0
@@ -126,7 +126,6 @@ class Packer:
                 if growth is not None and growth.tokens >= tokens:
                     return growth.snapshot()
                 self._wait(f"the first rows of unit {unit} of {self._order.recipe.corpus.dataset}")
-            self._growths.pop(unit, None)
             return None
 
     def close(self) -> None:
@@ -144,7 +143,7 @@ class Packer:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "ten.data.packer_process"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
         self._listener = threading.Thread(target=self._listen, args=(process,), name="packer-events", daemon=True)
         self._process = process
         self._send(self._order)
@@ -196,6 +195,7 @@ class Packer:
                 self._growths[event.unit].add(payload, event.ends)
             elif event.kind == "done":
                 self._done.add(event.unit)
+                self._growths.pop(event.unit, None)
             elif event.kind == "failed":
                 self._failure = _rebuilt(event)
             self._changed.notify_all()

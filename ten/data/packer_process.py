@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -22,10 +23,13 @@ from ten.data.packing import pack_unit
 from ten.errors import DataError, TenError
 from ten.store.opening import open_store
 
+_PULSE_S = 5.0
+
 
 def main() -> None:
     """Serve requests from stdin until it closes: the trainer has ended, one way or another."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the trainer decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group; the trainer decides
+        signal.signal(number, signal.SIG_IGN)
     logs.show_messages()
     speaker = _Speaker()
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=PackerOrder)
@@ -53,6 +57,19 @@ class _Speaker:
                 os._exit(0)
 
 
+class _Pulse:
+    """Says now and then that a long unit is being worked on."""
+
+    def __init__(self, speaker: _Speaker, unit: int) -> None:
+        self._speaker, self._unit = speaker, unit
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        if (now := time.monotonic()) - self._last > _PULSE_S:
+            self._last = now
+            self._speaker.say(Event(kind="alive", unit=self._unit))
+
+
 def _open(order: PackerOrder, speaker: _Speaker) -> tuple[ShardCache, Encoder]:
     cache = ShardCache(open_store(order.store), order.recipe, Path(order.cache_dir) if order.cache_dir else None)
     encoder, notes = open_encoder(order.recipe, order.engine)
@@ -73,7 +90,8 @@ def _serve(request: Request, tools: "Future[tuple[ShardCache, Encoder]]", batch_
         if not _is_cached(cache, unit):
             recipe = cache.recipe
             shown = grow if request.grow else None
-            cache.add(unit, pack_unit(recipe, recipe.units[unit], encoder, shown, batch_rows=batch_rows))
+            pulse = _Pulse(speaker, unit)
+            cache.add(unit, pack_unit(recipe, recipe.units[unit], encoder, shown, batch_rows=batch_rows, pulse=pulse))
         cache.forget(unit)
         speaker.say(Event(kind="done", unit=unit))
     except TenError as error:

@@ -23,17 +23,25 @@ Growth = Callable[[Ids, NDArray[np.uint64]], None]
 
 
 def pack_unit(
-    recipe: Recipe, unit: Unit, encoder: Encoder, grow: Growth | None = None, *, batch_rows: int = BATCH_ROWS
+    recipe: Recipe,
+    unit: Unit,
+    encoder: Encoder,
+    grow: Growth | None = None,
+    *,
+    batch_rows: int = BATCH_ROWS,
+    pulse: Callable[[], None] = lambda: None,
 ) -> bytes:
     """The bytes of a unit's shard. `grow` sees the training tokens while they are made.
 
-    Memory holds the unit's tokens, never the corpus. Raises what reading its documents raises.
+    `pulse` is called with every record: to say that work goes on, or to end it by an exception. Memory holds the
+    unit's tokens, never the corpus. Raises what reading its documents raises.
     """
     training, held_out = _Stream(recipe), _Stream(recipe)
     held_out_bytes: list[int] = []
     set_apart = unit.index >= recipe.training_units
     skipped = shown = 0
     for text in _texts(recipe, unit, batch_rows):
+        pulse()
         if not text:
             skipped += 1
             continue

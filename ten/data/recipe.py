@@ -1,7 +1,8 @@
 """Recipe: everything that decides the bytes of a pack's shards, and the fingerprint over it."""
 
 import hashlib
-from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -10,7 +11,7 @@ from ten.data.documents import count_records, text_column
 from ten.data.split import Split, plan_split
 from ten.data.text import InvalidText
 from ten.data.tokens import Tokenizer
-from ten.data.units import Unit, first_records, plan_units, text_bytes
+from ten.data.units import Part, Unit, first_records, plan_units, text_bytes
 
 PACKER_VERSION = 1
 """Raised when the same recipe would give other bytes."""
@@ -42,9 +43,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.units) - self.split.units
 
 
-def open_corpus(dataset: str, column: str | None = None) -> Corpus:
+def open_corpus(dataset: str, column: str | None = None, ignoring: Path | None = None) -> Corpus:
     """A dataset's listing with its text column settled by the first file that has one."""
-    corpus = list_corpus(dataset)
+    corpus = list_corpus(dataset, ignoring)
     for file in corpus.files:
         if file.bytes and (found := text_column(file, column)) is not None:
             return msgspec.structs.replace(corpus, text_column=found)
@@ -52,28 +53,30 @@ def open_corpus(dataset: str, column: str | None = None) -> Corpus:
 
 
 def make_recipe(
-    corpus: Corpus, tokenizer: Tokenizer, *, subset_size: int | None = None, invalid_text: InvalidText = "error"
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    *,
+    subset_size: int | None = None,
+    invalid_text: InvalidText = "error",
+    split: Split | None = None,
 ) -> Recipe:
-    """The recipe for a corpus, or for its first `subset_size` records in listing order."""
+    """The recipe for a corpus, or for its first `subset_size` records in order; `split` replaces the planned."""
     units = plan_units(corpus.files)
-    size = sum(text_bytes(file) for file in corpus.files)
     if subset_size is not None:
-        units = first_records(units, subset_size, _record_counts(corpus, units))
-        size = sum(text_bytes(corpus.files[part.file]) / part.parts for unit in units for part in unit.parts)
+        units = first_records(units, subset_size, partial(_count, corpus))
+    sizes = [sum(text_bytes(corpus.files[part.file]) / part.parts for part in unit.parts) for unit in units]
     recipe = Recipe(
         corpus=corpus,
         units=units,
-        split=plan_split(len(units), size),
+        split=split or plan_split(sizes),
         tokenizer=tokenizer,
         invalid_text=invalid_text,
     )
     return msgspec.structs.replace(recipe, fingerprint=_fingerprint(recipe))
 
 
-def _record_counts(corpus: Corpus, units: tuple[Unit, ...]) -> Iterator[int]:
-    for unit in units:
-        for part in unit.parts:
-            yield count_records(corpus.files[part.file], part.part, part.parts)
+def _count(corpus: Corpus, part: Part, limit: int) -> int:
+    return count_records(corpus.files[part.file], part.part, part.parts, limit)
 
 
 def _fingerprint(recipe: Recipe) -> str:

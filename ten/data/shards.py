@@ -58,7 +58,7 @@ def encode_shard(header: ShardHeader, arrays: dict[str, NDArray[Any]]) -> bytes:
     """The bytes of a shard file: the same for the same content, whatever machine writes them.
 
     safetensors' own writer is not used because the order of its metadata keys changes from process to process; here
-    tX
+    there is one key, and the hash must be known before the header is written.
     """
     payload = {name: np.ascontiguousarray(arrays[name]) for name in _layout(header)}
     content = [array.data for array in payload.values()]

@@ -1,6 +1,6 @@
 """Units: which part of which file becomes which shard; known from the file listing alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -67,10 +67,11 @@ def text_bytes(file: SourceFile) -> float:
     return file.bytes * _TEXT_PER_BYTE.get(file.format, 1.0)
 
 
-def first_records(units: Sequence[Unit], limit: int, counts: Iterator[int]) -> tuple[Unit, ...]:
+def first_records(units: Sequence[Unit], limit: int, count: Callable[[Part, int], int]) -> tuple[Unit, ...]:
     """The units that hold the first `limit` records of the corpus, the last part cut to size.
 
-    `counts` gives the records of each part in order; it is asked only as far as needed.
+    `count` gives the records of a part, and may stop counting at the number it is given; it is asked only as far as
+    needed.
     """
     kept: list[Unit] = []
     left = limit
@@ -79,9 +80,9 @@ def first_records(units: Sequence[Unit], limit: int, counts: Iterator[int]) -> t
         for part in unit.parts:
             if left <= 0:
                 break
-            count = next(counts)
-            parts.append(part if count <= left else msgspec.structs.replace(part, records=left))
-            left -= min(left, count)
+            records = count(part, left + 1)
+            parts.append(part if records <= left else msgspec.structs.replace(part, records=left))
+            left -= min(left, records)
         if parts:
             kept.append(Unit(index=len(kept), parts=tuple(parts)))
         if left <= 0:

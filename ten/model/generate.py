@@ -42,6 +42,7 @@ class _Sampler:
 
     def draw(self, logits: Tensor) -> int:
         """A token from logits (V,)."""
+        logits = logits.cpu()
         if self.temperature == 0:
             return int(logits.argmax())
         ranked, tokens = torch.sort(logits / self.temperature, descending=True, stable=True)

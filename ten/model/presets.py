@@ -13,6 +13,8 @@ from ten.errors import SpecError
 from ten.settings import nearest
 
 Variant = Literal["ten", "paper"]
+Backend = Literal["auto", "reference", "chunked"]
+"""The backends of `ten.scan`, which says so itself only after importing torch; a test holds the two equal."""
 VOCABULARY_MULTIPLE = 128
 _PAPER_LACKS: dict[str, Any] = {"input_gate": False, "convolution": 0, "input_scaling": False}
 
@@ -38,7 +40,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     min_memory: Annotated[float, Meta(gt=0, description="shortest memory at the start, in tokens (ten)")] = 1.5
     max_memory: Annotated[float, Meta(gt=0, description="longest memory at the start, in tokens (ten)")]
     positions: Annotated[int, Meta(ge=0, description="rows of a learned position table; 0: none")] = 0
-    backend: Annotated[str, Meta(description="how the scan is computed: auto, or a backend's name")] = "auto"
+    backend: Annotated[Backend, Meta(description="how the scan is computed: auto, or a backend's name")] = "auto"
     recompute: Annotated[bool, Meta(description="recompute activations in the backward pass to save memory")] = False
 
 
@@ -60,7 +62,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     min_memory: Annotated[_Tokens | None, Meta(description="shortest memory at the start, in tokens")] = None
     max_memory: Annotated[_Tokens | None, Meta(description="longest memory at the start, in tokens")] = None
     positions: Annotated[_Count | None, Meta(description="rows of a learned position table; 0: none")] = None
-    backend: Annotated[str | None, Meta(description="how the scan is computed")] = None
+    backend: Annotated[Backend | None, Meta(description="how the scan is computed")] = None
     recompute: Annotated[bool | None, Meta(description="recompute activations to save memory")] = None
 
 
@@ -120,7 +122,9 @@ def resolve(settings: ModelSettings) -> ModelConfig:
 def preset(name: str) -> Preset:
     """The preset of that name. Raises SpecError, with the nearest name, when there is none."""
     if name not in PRESETS:
-        raise SpecError(f"model.config: no preset is called {name!r}; {nearest(name, PRESETS)} ({', '.join(PRESETS)})")
+        raise SpecError(
+            f"model.config: no preset is called {name!r}; {nearest(name, PRESETS)} (of {', '.join(PRESETS)})"
+        )
     return PRESETS[name]
 
 

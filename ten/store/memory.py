@@ -12,6 +12,7 @@ class MemoryStore:
 
     def __init__(self, url: str = "memory:") -> None:
         self.url = url
+        self.root: Path | None = None
         self._objects: dict[str, bytes] = {}
 
     def read(self, key: str) -> bytes:

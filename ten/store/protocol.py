@@ -25,6 +25,10 @@ class Store(Protocol):
 
     url: str
 
+    @property
+    def root(self) -> Path | None:
+        """The folder that is the store, where it is one."""
+
     def read(self, key: str) -> bytes:
         """All bytes of an object."""
 

@@ -1,7 +1,7 @@
 """What a checkpoint is: weights, optimizer, random state, position and spec, saved and restored to the bit."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Checkpoints:
-    """A run's folder of checkpoints, for one model and its optimizer. Rank 0 writes; every rank restores."""
+    """A run's folder of checkpoints, for one model and its optimizer. Rank 0 writes; every rank restores.
+
+    `accept` is shown the spec of the checkpoint to be restored and where it lies, and raises to refuse it.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Checkpoints:
         settings: CheckpointSettings,
         spec: Mapping[str, Any],
         world: World,
+        accept: Callable[[Mapping[str, Any], str], object] = lambda _saved, _where: None,
     ) -> None:
         self.folder = folder
         self._model = model
@@ -63,6 +67,7 @@ class Checkpoints:
         self._settings = settings
         self._spec = dict(spec)
         self._world = world
+        self._accept = accept
         self._last: tuple[int, Path] | None = None
 
     def restore(self) -> Position:
@@ -75,6 +80,7 @@ class Checkpoints:
         if folder is None:
             return Position()
         state = read_state(folder)
+        self._accept(state.spec, f"checkpoint {folder}")
         load_weights(self._model, folder)
         self._load_optimizer(folder)
         random_state.restore(state.random)

@@ -28,7 +28,6 @@ SEAL = "COMPLETE"
 Content = Callable[[], Iterable[bytes | memoryview]]
 _NAME = re.compile(r"step-(\d{8,})")
 _WRITING = ".writing-"
-_READ_BYTES = 4 * 2**20
 
 
 class FileSeal(msgspec.Struct, frozen=True, kw_only=True):

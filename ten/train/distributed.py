@@ -1,6 +1,5 @@
 """World: this process among the ranks that train one model together; alone unless torchrun's variables say more."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ten.errors import Resumable, SpecError, TrainingDiverged
+from ten.errors import Resumable, ServiceUnavailable, TrainingDiverged
+from ten.train.ranks import number
 
 _BUCKET_NUMBERS = 16 * 2**20
 
@@ -85,16 +85,22 @@ def open_world(device: torch.device, *, timeout_s: float = 900.0) -> Iterator[Wo
     Gloo on CPU, NCCL on CUDA. A rank that leaves by an error drops out of the group, and the others, at their next
     collective, fail with it: at once where the connection breaks, after `timeout_s` at the latest.
     """
-    size = _variable("WORLD_SIZE", 1)
+    size = number("WORLD_SIZE", 1)
     if size == 1:
         yield World(device=device)
         return
-    world = World(rank=_variable("RANK"), size=size, local_rank=local_rank(), device=device)
+    world = World(rank=number("RANK"), size=size, local_rank=local_rank(), device=device)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(
-        backend, rank=world.rank, world_size=world.size, timeout=timedelta(seconds=timeout_s),
-        device_id=device if device.type == "cuda" else None,
-    )  # fmt: skip
+    try:
+        dist.init_process_group(
+            backend, rank=world.rank, world_size=world.size, timeout=timedelta(seconds=timeout_s),
+            device_id=device if device.type == "cuda" else None,
+        )  # fmt: skip
+    except RuntimeError as error:
+        raise ServiceUnavailable(
+            f"rank {world.rank} of {world.size}: the ranks did not meet within {timeout_s:.0f} s "
+            f"({str(error).splitlines()[0]}); see what the other ranks say, then run the same command again"
+        ) from error
     try:
         yield world
     except (Resumable, TrainingDiverged):
@@ -107,14 +113,7 @@ def open_world(device: torch.device, *, timeout_s: float = 900.0) -> Iterator[Wo
 
 def local_rank() -> int:
     """This process's number on its machine, and so its GPU; 0 when alone."""
-    return _variable("LOCAL_RANK", 0)
-
-
-def _variable(name: str, default: int | None = None) -> int:
-    text = os.environ.get(name) or (None if default is None else str(default))
-    if text is None or not text.isdigit():
-        raise SpecError(f"{name}={text!r}: with WORLD_SIZE above 1 it must be a number; start the ranks with torchrun")
-    return int(text)
+    return number("LOCAL_RANK", 0)
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:

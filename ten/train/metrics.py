@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from ten.errors import DataError, DiskFull, MissingInput
+from ten.errors import DataError, MissingInput
+from ten.store.local import write_atomically, writing
 
 
 class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,17 +37,15 @@ class MetricsLog:
 
     def __init__(self, path: Path, step: int) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             self._rewrite([line for line in _whole_lines(path) if _decode(path, line).step <= step])
 
     def append(self, metrics: StepMetrics) -> None:
         """Add one step's line; it is in the file on return. DiskFull when it does not fit."""
-        try:
-            with self._path.open("ab", buffering=0) as file:
-                file.write(msgspec.json.encode(metrics) + b"\n")
-        except OSError as error:
-            raise DiskFull(f"{self._path}: cannot write metrics ({error.strerror}); make room and run again") from error
+        with writing(self._path), self._path.open("ab", buffering=0) as file:
+            file.write(msgspec.json.encode(metrics) + b"\n")
 
     def amend(self, metrics: StepMetrics) -> None:
         """Replace the last line by `metrics` of the same step: its held-out loss came later."""
@@ -59,16 +58,11 @@ class MetricsLog:
 
     def sync(self) -> None:
         """Make every line durable, so that no checkpoint is newer than its metrics."""
-        with self._path.open("ab") as file:
+        with writing(self._path), self._path.open("ab") as file:
             os.fsync(file.fileno())
 
     def _rewrite(self, lines: list[bytes]) -> None:
-        new = self._path.with_name(f".{self._path.name}.new")
-        with new.open("wb") as file:
-            file.writelines(line + b"\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        write_atomically(self._path, b"".join(line + b"\n" for line in lines))
 
 
 def read_metrics(path: Path) -> list[StepMetrics]:

@@ -27,12 +27,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A run: the spec it began with, the length that was fixed then, its attempts so far."""
+    """A run: its spec, the length that was fixed when it began, its attempts so far."""
 
     run: str
     created: datetime
     spec: dict[str, Any]
     total_tokens: int
+    global_rows: int = 0
+    """Rows of one optimizer step, all ranks together."""
     attempts: tuple[Attempt, ...] = ()
 
     def begin(self, *, device: str, mode: str, world_size: int, from_step: int) -> "RunRecord":
@@ -53,7 +55,9 @@ def read_run(path: Path) -> RunRecord | None:
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError as error:
-        raise DataError(f"{path}: no run record ({error}); move the file away to begin a new run") from error
+        raise DataError(
+            f"{path}: no run record ({error}); put a sound one back, or start another run with --set run=NAME"
+        ) from error
 
 
 def write_run(path: Path, record: RunRecord) -> None:

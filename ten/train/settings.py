@@ -53,7 +53,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     clip_norm: Annotated[float, Meta(ge=0, description="Longest gradient allowed, in its 2-norm; 0 clips nothing.")] = (
         1.0
     )
-    seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the initial weights and of dropout.")] = 0
+    seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the initial weights.")] = 0
     device: Annotated[str, Meta(description="auto (CUDA when there is one), cpu, cuda or cuda:N.")] = "auto"
     threads: Annotated[Positive | None, Meta(description="CPU threads of torch; unset: torch's own choice.")] = None
     evaluate_every: Annotated[
@@ -81,7 +81,7 @@ class CheckpointSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     keep_last: Annotated[int, Meta(ge=1, description="Complete checkpoints kept; older ones are deleted.")] = 3
     resume: Annotated[
         Literal["auto", "require", "never"],
-        Meta(description="auto: go on if a checkpoint is there; require: fail if none is; never: start anew."),
+        Meta(description="auto: go on if a checkpoint is there; require: fail if none is; never: fail if one is."),
     ] = "auto"
 
     def __post_init__(self) -> None:

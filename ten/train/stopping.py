@@ -20,7 +20,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self._requested_at = 0.0
+        self._signalled_at: float | None = None
         self._interrupting = False
         self._previous: dict[int, Any] = {}
 
@@ -31,7 +31,6 @@ class StopRequest:
         """Ask for a stop; the first reason stays."""
         if self.reason is None:
             self.reason = reason
-            self._requested_at = time.monotonic()
 
     @contextmanager
     def handling(self, *signals: signal.Signals) -> Iterator["StopRequest"]:
@@ -59,11 +58,13 @@ class StopRequest:
             self._interrupting = False
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.reason is not None:
-            if time.monotonic() - self._requested_at > _ECHO_SECONDS:
+        now = time.monotonic()
+        if self._signalled_at is not None:  # a limit that asked before is no first signal
+            if now - self._signalled_at > _ECHO_SECONDS:
                 self._restore()
                 os.kill(os.getpid(), number)
             return
+        self._signalled_at = now
         self.request(signal.Signals(number).name)
         if self._interrupting:
             raise Interrupted(self.reason)

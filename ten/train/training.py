@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import torch
 
 from ten.data.rows import rows_sha256
-from ten.errors import DataError, Resumable
+from ten.errors import DataError, Resumable, TenError
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.evaluate import bits_per_byte
 from ten.train.interval import Interval, Timer
@@ -99,6 +100,10 @@ class Training:
                 batch = next(self._loader)
         except Interrupted:
             return None, self._clock() - asked
+        except TenError:  # of the data: the weights are sound, and what was trained is worth keeping
+            if self.position.step:
+                log.error("the data failed after step %d; saved %s", self.position.step, self._save())
+            raise
         except StopIteration:
             raise DataError(
                 f"the data ended after {self.position.tokens} of {self.total_tokens} tokens; report this as a bug"
@@ -120,7 +125,7 @@ class Training:
     def evaluate_if_due(self, metrics: StepMetrics) -> StepMetrics:
         """`metrics` with the held-out loss where one is due and no stop came meanwhile."""
         due = self._evaluation.due(self.position.step, self._clock())
-        if not self.world.from_first(due) or not self._can_evaluate():
+        if not self.world.from_first(due):
             return metrics
         value = self._evaluate()
         self._evaluation.mark(self._clock())
@@ -156,9 +161,9 @@ class Training:
         if last and last.step != self.position.step:
             last = None
         value = last.held_out_bits_per_byte if last else None
-        if self.world.from_first(value is None) and self._can_evaluate():
+        if self.world.from_first(value is None):
             value = self._evaluate()
-            if value is None:
+            if value is None and self._held_out is not None:
                 raise self.leave()
             if self._metrics and last:
                 self._metrics.amend(msgspec.structs.replace(last, held_out_bits_per_byte=value))
@@ -180,15 +185,22 @@ class Training:
             seconds=self.position.seconds,
         )
 
-    def _can_evaluate(self) -> bool:
-        """Whether there is held-out text; asked late, because it may have to be packed first."""
-        if self._held_out is not None and not self._held_out.text_bytes:
+    def _evaluate(self) -> float | None:
+        """Bits per byte; None when a stop came first, and when there is nothing held out (`_held_out` is None then)."""
+        if self._held_out is None:
+            return None
+        interrupted = torch.zeros(1)
+        try:
+            with self._stop.interrupting():  # the text may have to be packed first
+                size = self._held_out.text_bytes
+        except Interrupted:
+            interrupted += 1
+        if self.world.sum(interrupted.to(self.world.device)).item():
+            return None
+        if not size:
             log.warning("the data has too few documents to hold any out: the run is not scored")
             self._held_out = None
-        return self._held_out is not None
-
-    def _evaluate(self) -> float | None:
-        assert self._held_out is not None
+            return None
         stepper = self._stepper
         return bits_per_byte(
             stepper.model, self._held_out, world=self.world, autocast=stepper.autocast, stop=self._stop

@@ -104,9 +104,9 @@ def test_two_readers_that_find_the_same_damage_do_not_meet(packed: ShardCache, m
     shard_file(packed, 1).write_bytes(shard_file(packed, 1).read_bytes()[:-1])
     put_aside = ShardCache._put_aside
 
-    def other_was_first(cache: ShardCache, unit: int, error: DataError) -> None:
-        put_aside(readers[1], unit, error)
-        put_aside(cache, unit, error)
+    def other_was_first(cache: ShardCache, unit: int) -> None:
+        put_aside(readers[1], unit)
+        put_aside(cache, unit)
 
     monkeypatch.setattr(ShardCache, "_put_aside", other_was_first)
     with pytest.raises(DataError, match="cut short"):
@@ -140,10 +140,8 @@ def test_another_tokenizers_pack_is_never_found(packed: ShardCache, corpus_path:
 
     other = ShardCache(packed._store, recipe_of(corpus_path, small_tokenizer(300)))
     assert other.manifest() is None and other.find(0) is None
-    with pytest.raises(
-        MissingInput, match=r"mode pretok: the pack .* is not finished: shard 0 is not there; run `ten pack it`"
-    ):
-        PretokFill(other, "ten pack it").shard(0)
+    with pytest.raises(MissingInput, match=r"the pack .* does not exist yet: shard 0 is not there; run `ten pack it`"):
+        PretokFill(other, "ten pack it")
 
 
 def test_few_shards_are_open_at_a_time(packed: ShardCache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,8 +57,9 @@ def test_the_estimate_is_a_pure_function_of_the_recipe(corpus_path: Path) -> Non
     assert epoch_tokens(recipe_of(corpus_path)) == epoch_tokens(recipe_of(corpus_path))
 
 
-def test_many_units_leave_the_held_out_one_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ten.data.units._UNITS_WANTED", 100)
+def test_a_large_corpus_leaves_its_held_out_unit_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ten.data.split.LARGE_CORPUS_BYTES", 1)
+    monkeypatch.setattr("ten.data.split._HELD_OUT_BYTES", 1)
     recipe = recipe_of(write_jsonl(tmp_path / "a.jsonl", TEXTS))
     assert recipe.split.units == 1
     assert epoch_tokens(recipe) == pytest.approx(truth(recipe, tmp_path), rel=0.25)

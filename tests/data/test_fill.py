@@ -72,7 +72,7 @@ def test_rows_of_a_growing_shard_are_those_of_the_finished_one(large_corpus: Pat
         shard = whole.find(first.index)
         assert shard is not None and len(shard.tokens) > 3000
         count = (len(shard.tokens) - 1) // 24
-        assert facts(fill, recipe, count) == facts(PretokFill(whole, ""), recipe, count)
+        assert facts(fill, recipe, count) == facts(FollowingFill(whole), recipe, count)
     finally:
         fill.close()
 
@@ -149,12 +149,17 @@ def test_pretok_says_which_command_packs_what_is_missing(packed: ShardCache) -> 
     fill = PretokFill(ShardCache(packed._store, packed.recipe), "ten pack --set x=y")
     assert fill.shard(3).header.unit == 3
     with pytest.raises(
-        MissingInput, match=r"mode pretok: the pack .* has lost a shard: shard 4 is not there; run `ten pack --set x=y`"
+        MissingInput, match=r"the pack .* has lost a shard: shard 4 is not there; run `ten pack --set x=y`"
     ):
         fill.shard(4)
+
+
+def test_pretok_refuses_an_unfinished_pack_before_anything_is_read(packed: ShardCache) -> None:
     (packed.folder / "manifest.json").unlink()
-    with pytest.raises(MissingInput, match="is not finished"):
-        fill.shard(4)
+    assert PretokFill(packed, "").shard(4).header.unit == 4
+    (packed.folder / "shards" / "00004.safetensors").unlink()
+    with pytest.raises(MissingInput, match=r"the pack .* is not finished: shard 4 is not there; run `ten pack`"):
+        PretokFill(packed, "ten pack")
 
 
 def test_pretok_refuses_a_damaged_shard(packed: ShardCache) -> None:

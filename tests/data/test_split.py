@@ -11,21 +11,28 @@ from ten.data.cache import ShardCache
 from ten.data.fill import PretokFill
 from ten.data.held_out import HeldOut
 from ten.data.split import Split, is_held_out, plan_split
-from ten.data.units import plan_units
 from ten.store.local import LocalStore
 from tests.data.small import documents_of, make_texts, pack_into, recipe_of, write_jsonl
 
 
-@given(st.integers(1, 63), st.floats(0, 1e13))
-def test_a_small_corpus_gives_a_share_of_its_documents(units: int, size: float) -> None:
-    split = plan_split(units, size)
+@given(st.lists(st.floats(0, 6e7), min_size=1, max_size=60))
+def test_a_small_corpus_gives_a_share_of_its_documents(sizes: list[float]) -> None:
+    split = plan_split(sizes)
     assert split.units == 0
     assert 5_000 <= split.documents_per_million <= 30_000
 
 
-@given(st.integers(64, 10**6), st.floats(0, 1e13))
-def test_a_corpus_of_many_units_gives_its_last(units: int, size: float) -> None:
-    assert plan_split(units, size) == Split(units=1)
+@given(st.lists(st.floats(0, 6e7), max_size=50))
+def test_a_large_corpus_gives_the_units_at_its_end_that_hold_enough(last: list[float]) -> None:
+    sizes = [6e7] * 80 + last
+    split = plan_split(sizes)
+    assert split.documents_per_million == 0
+    assert sum(sizes[-split.units :]) >= 4 * 2**20
+    assert split.units == 1 or sum(sizes[len(sizes) - split.units + 1 :]) < 4 * 2**20
+
+
+def test_a_leftover_of_a_large_corpus_is_not_all_that_is_held_out() -> None:
+    assert plan_split([6.4e7] * 100 + [300.0]).units == 2
 
 
 def test_about_so_many_documents_are_set_apart() -> None:
@@ -72,12 +79,11 @@ def test_the_split_does_not_know_the_seed(half: ShardCache) -> None:
     assert "seed" not in msgspec.json.encode(half.recipe).decode()
 
 
-def test_of_many_units_the_last_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ten.data.units._MIN_UNIT_TEXT_BYTES", 200)
-    monkeypatch.setattr("ten.data.units._UNITS_WANTED", 100)
+def test_of_a_large_corpus_the_last_unit_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ten.data.split.LARGE_CORPUS_BYTES", 1)
+    monkeypatch.setattr("ten.data.split._HELD_OUT_BYTES", 1)
     texts = make_texts(200)
     recipe = recipe_of(write_jsonl(tmp_path / "a.jsonl", texts))
-    assert len(recipe.units) == len(plan_units(recipe.corpus.files)) >= 64
     assert (recipe.split, recipe.training_units) == (Split(units=1), len(recipe.units) - 1)
     cache = ShardCache(LocalStore(tmp_path / "store"), recipe)
     pack_into(cache)

@@ -86,11 +86,11 @@ def test_the_first_records_are_taken_in_order(counts: list[list[int]], limit: in
     flat = [count for unit in counts for count in unit]
     asked: list[int] = []
 
-    def ask() -> int:
-        asked.append(flat[len(asked)])
-        return asked[-1]
+    def count(part: Part, most: int) -> int:
+        asked.append(flat[part.file])
+        return min(flat[part.file], most)
 
-    kept = first_records(units, limit, iter(ask, None))
+    kept = first_records(units, limit, count)
     taken = [
         min(flat[part.file], flat[part.file] if part.records is None else part.records)
         for unit in kept

@@ -61,5 +61,5 @@ def test_a_full_disk_is_an_error_with_the_path(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, step=0)
     path.symlink_to("/dev/full")
-    with pytest.raises(DiskFull, match=r"metrics\.jsonl: cannot write"):
+    with pytest.raises(DiskFull, match=r"metrics\.jsonl: no room to write"):
         log.append(metrics(1))

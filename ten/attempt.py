@@ -1,0 +1,127 @@
+"""Attempt: one life of a process that trains a run: the run's record compared, its folder held, its limits armed."""
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ten.errors import SpecError, TenError
+from ten.job import JobSpec, refuse_other_spec
+from ten.preparation import Preparation
+from ten.runs import keep_tokenizer
+from ten.store.local import writing
+from ten.train.run_record import RunRecord, now, read_run, write_run
+from ten.train.stopping import StopRequest
+from ten.units import format_count, parse_seconds
+
+log = logging.getLogger(__name__)
+_LENGTH = ("steps", "tokens", "epochs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What is settled before anything is built."""
+
+    folder: Path
+    record: RunRecord
+    micro_batches: int
+    """Gradient accumulation of one rank."""
+
+
+def plan_attempt(job: Preparation, ranks: int) -> Attempt:
+    """The run's folder and its record: made now, or read and compared with the job.
+
+    On another number of ranks the global batch keeps its size, unless the job asks for another or it does not divide.
+    Raises SpecError naming the setting that would make it another run.
+    """
+    folder = run_folder(job)
+    record = read_run(folder / "run.json")
+    resolved, train = job.resolved_spec(), job.spec.train
+    rows = train.micro_batch_rows * ranks
+    micro_batches = train.gradient_accumulation
+    if record is not None:
+        for change in refuse_other_spec(record.spec, resolved, f"run {folder}"):
+            log.info("run %s goes on with %s", job.run_id, change)
+        before = record.spec["train"]
+        asked = any(before[name] != getattr(train, name) for name in ("micro_batch_rows", "gradient_accumulation"))
+        if not asked and record.global_rows % rows == 0:
+            micro_batches = record.global_rows // rows
+    step_tokens = job.seq_len * rows * micro_batches
+    if record is None:
+        record = RunRecord(run=job.run_id, created=now(), spec=resolved, total_tokens=job.total_tokens(step_tokens))
+    elif any(record.spec["train"][field] != resolved["train"][field] for field in _LENGTH):
+        record = msgspec.structs.replace(record, total_tokens=job.total_tokens(step_tokens))
+    record = msgspec.structs.replace(record, spec=resolved, global_rows=rows * micro_batches)
+    return Attempt(folder=folder, record=record, micro_batches=micro_batches)
+
+
+def run_folder(job: Preparation) -> Path:
+    """Where a run keeps its record, metrics and checkpoints."""
+    folder = job.store.local_path(f"runs/{job.run_id}")
+    if folder is None:
+        raise SpecError(f"store {job.spec.store}: runs need a folder; name one with --set store=DIR")
+    return folder
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for this process alone; the kernel lets go of it however the process ends.
+
+    Raises SpecError when another process trains the run.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise SpecError(
+            f"run {folder}: another process is training it; wait for its end, or start another run with --set run=NAME"
+        ) from None
+    except OSError as error:  # some network file systems have no locks
+        log.warning("run %s: cannot be locked (%s); take care that only one process trains it", folder, error.strerror)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_step: int) -> Iterator[list[int]]:
+    """Keep run.json and the tokenizer: the attempt begins now and ends for a reason, at the step put into the list."""
+    path = attempt.folder / "run.json"
+    log.info("run %s: from step %d to %s tokens", attempt.folder, from_step, format_count(attempt.record.total_tokens))
+    keep_tokenizer(attempt.folder, job.tokenizer)
+    record = attempt.record.begin(device=device, mode=job.spec.mode, world_size=ranks, from_step=from_step)
+    write_run(path, record)
+    reached, reason = [from_step], "finished"
+    try:
+        yield reached
+    except BaseException as error:
+        reason = str(error) if isinstance(error, TenError) else repr(error)
+        raise
+    finally:
+        write_run(path, record.end(to_step=reached[-1], reason=reason))
+
+
+@contextmanager
+def limited(spec: JobSpec, stop: StopRequest) -> Iterator[None]:
+    """Request a stop when the attempt has lasted for limits.max_duration, preparation included."""
+    if spec.limits.max_duration is None:
+        yield
+        return
+    reason = f"limits.max_duration={spec.limits.max_duration}"
+    timer = threading.Timer(parse_seconds(spec.limits.max_duration), stop.request, [reason])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
