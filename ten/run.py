@@ -47,9 +47,7 @@ def train(spec: JobSpec) -> "Outcome":
 
 
 def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, stack: ExitStack) -> "Outcome":
-    # torch's threads spin while they wait for each other: where another process has a core, a step takes forty times
-    # as long. Asleep they cost a few percent. Read once, when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _calm_threads(job.spec.train.threads)
     import torch
 
     from ten.model.lm import LanguageModel
@@ -63,8 +61,6 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
     from ten.train.training import Training
 
     settings = job.spec.train
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     device = open_device(settings.device, local_rank())
     world = stack.enter_context(open_world(device))
     torch.manual_seed(settings.seed)
@@ -108,6 +104,19 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
         stack.callback(lambda: reached.append(run.position.step))
     with stop.handling():
         return train_loop(run)
+
+
+def _calm_threads(threads: int | None) -> None:
+    """Import torch with threads that sleep while they wait for each other.
+
+    As they come they spin, and where another process has a core a step takes forty times as long; asleep they cost a
+    few percent. The variable is read once, when torch is imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
 
 
 def _open_loader(job: Preparation, attempt: Attempt, fill: "Fill", cursor: "Cursor | None", world: "World") -> "Loader":

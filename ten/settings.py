@@ -90,7 +90,7 @@ def parse_value(text: str) -> Any:
     """A command-line value read as YAML reads it: "3e-4" → 0.0003, "true" → True, "10m" → "10m"."""
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # a date that is none is a ValueError
         return text
     if isinstance(value, str):
         try:  # YAML 1.1 reads 3e-4 (no dot) as text
@@ -182,7 +182,8 @@ def _expand(value: Any) -> Any:
     if isinstance(value, list):
         return [_expand(item) for item in value]
     if isinstance(value, str):
-        return _VARIABLE.sub(_from_environment, value)
+        expanded = _VARIABLE.sub(_from_environment, value)
+        return parse_value(expanded) if _VARIABLE.fullmatch(value) else expanded
     return value
 
 

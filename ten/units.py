@@ -1,5 +1,6 @@
 """Quantities as people write them ("64MiB", "10m", "10B") and as programs need them (int, float seconds)."""
 
+import math
 import re
 
 from ten.errors import SpecError
@@ -42,7 +43,7 @@ def format_bytes(count: int) -> str:
     """Bytes for people, in binary units: 33554432 → "32.0 MiB"."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(value) < 1024:
+        if abs(value) < 1023.95:
             return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
@@ -51,14 +52,14 @@ def format_bytes(count: int) -> str:
 def format_count(count: float) -> str:
     """A count for people: 1800000000 → "1.80B"."""
     for power, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if abs(count) >= power:
-            return f"{count / power:.3g}{unit}" if abs(count) / power >= 100 else f"{count / power:.2f}{unit}"
+        if abs(count) >= power * 0.9995:
+            return f"{count / power:.{0 if abs(count) >= 99.95 * power else 2}f}{unit}"
     return f"{count:.0f}"
 
 
 def format_seconds(seconds: float) -> str:
     """A duration for people: 3725 → "1h 02m", 75 → "1m 15s", 4.2 → "4.2s"."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
     if whole < 3600:
@@ -70,4 +71,7 @@ def _split(text: str | int | float, wanted: str) -> tuple[float, str]:
     match = _NUMBER.fullmatch(str(text))
     if not match:
         raise SpecError(f"{text!r} is not {wanted}")
-    return float(match[1].replace("_", "")), match[2]
+    number = float(match[1].replace("_", ""))
+    if not math.isfinite(number):
+        raise SpecError(f"{text!r} is beyond all bounds; write {wanted}")
+    return number, match[2]

@@ -173,3 +173,25 @@ def test_a_full_disk_is_named_and_what_was_packed_stays(bundle: Bundle) -> None:
     assert not list(bundle.store.rglob(".tmp-*"))
     assert not list(bundle.store.rglob("manifest.json"))
     bundle.run("pack")
+
+
+def test_two_stores_behind_one_cache_are_both_whole(bundle: Bundle, tmp_path: Path) -> None:
+    for store in ("one", "two"):
+        bundle.run("pack", "--cache-dir", str(tmp_path / "cache"), "--set", f"store={tmp_path / store}")
+    one, two = (sorted(path.name for path in (tmp_path / store).rglob("*.*")) for store in ("one", "two"))
+    assert one == two
+    assert len(one) > 10
+
+
+def test_a_store_inside_the_dataset_is_no_part_of_it(ten: Ten, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("some text " * 300)
+    words = ["train", "--dataset", ".", "--seq-len", "16", "--set", "run=r", *TINY]
+    assert ten(*words, "--steps", "2")[0] == 0
+    assert ten(*words, "--steps", "3")[0] == 0
+
+
+def test_a_bad_value_is_shown_with_what_it_may_be(ten: Ten) -> None:
+    _assert_refused(ten("plan", "--set", "mode=pretoken"), 78, "mode: 'pretoken'", "did you mean 'pretok'")
+    _assert_refused(ten("plan", "--steps", "-3"), 78, "train.steps: -3", ">= 1")
+    _assert_refused(ten("plan", "--set", "model.backend=fast"), 78, "model.backend: 'fast'", "chunked")
+    _assert_refused(ten(), 78, "name a verb", "train")

@@ -90,3 +90,21 @@ def test_an_unknown_run_lists_those_there_are(trained: Bundle, tmp_path: Path) -
     said = _ten("generate", "train-sources-nono", "--store", str(trained.store), code=66).stderr
     assert "did you mean 'train-sources-nano'" in said
     assert "no run has a checkpoint" in _ten("eval", "--store", str(tmp_path), code=66).stderr
+
+
+def test_a_checkpoint_of_another_run_is_refused_even_without_its_record(trained: Bundle) -> None:
+    (record,) = trained.store.glob("runs/*/run.json")
+    whole = record.read_bytes()
+    record.unlink()
+    try:
+        done = trained.run("train", *trained.training("--steps", "6", "--set", "data.seed=7"), code=78)
+        assert "checkpoint" in done.stderr
+        assert "data.seed" in done.stderr
+    finally:
+        record.write_bytes(whole)
+
+
+def test_all_of_another_text_is_scored(trained: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("import os\n" * 40)
+    result = json.loads(_ten("eval", "--store", str(trained.store), "--dataset", str(tmp_path), "--json").stdout)
+    assert result["text_bytes"] == 400

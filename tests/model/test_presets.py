@@ -1,5 +1,7 @@
 """Presets: counted sizes, overrides, and refusals that name the field."""
 
+from typing import get_args
+
 import msgspec
 import pytest
 
@@ -7,12 +9,14 @@ from ten.errors import SpecError
 from ten.model.cost import parameters
 from ten.model.presets import (
     PRESETS,
+    Backend,
     ModelConfig,
     ModelSettings,
     default_seq_len,
     padded_vocabulary,
     resolve,
 )
+from ten.scan import BACKENDS
 
 GPT2 = 50257
 SIZES = {"tiny": 95e6, "small": 350e6, "medium": 850e6, "large": 1.8e9, "xlarge": 3.2e9}
@@ -89,3 +93,7 @@ def test_heads_need_divide_nothing_without_coupling() -> None:
 @pytest.mark.parametrize(("size", "padded"), [(1, 128), (128, 128), (129, 256), (GPT2, 50304)])
 def test_a_vocabulary_is_padded_to_a_multiple_of_128(size: int, padded: int) -> None:
     assert padded_vocabulary(size) == padded
+
+
+def test_the_backends_a_job_may_name_are_those_of_the_scan() -> None:
+    assert get_args(Backend) == BACKENDS

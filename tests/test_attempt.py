@@ -1,0 +1,150 @@
+"""What surrounds one attempt at a run."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ten.attempt import held, limited, plan_attempt, recorded, run_folder
+from ten.errors import Resumable, SpecError
+from ten.job import JobSpec, load_job
+from ten.preparation import Preparation
+from ten.train.run_record import read_run
+from ten.train.stopping import StopRequest
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """One short document."""
+    path = tmp_path / "a.txt"
+    path.write_text("some text " * 500)
+    return path
+
+
+def _job(text: Path, *sets: str) -> Preparation:
+    flags = {"data.dataset": str(text), "store": str(text.parent / "store"), "data.seq_len": 8}
+    return Preparation(load_job(None, flags, sets))
+
+
+def _begun(job: Preparation, ranks: int) -> None:
+    """A run that began on so many ranks."""
+    attempt = plan_attempt(job, ranks)
+    with recorded(attempt, job, "cpu", ranks, 0):
+        pass
+
+
+def test_the_global_batch_keeps_its_size_on_another_number_of_ranks(text: Path) -> None:
+    sets = ["train.micro_batch_rows=3", "train.gradient_accumulation=4", "train.steps=10"]
+    _begun(_job(text, *sets), ranks=1)
+    for ranks, micro_batches in ((2, 2), (4, 1), (1, 4)):
+        attempt = plan_attempt(_job(text, *sets), ranks)
+        assert attempt.micro_batches == micro_batches
+        assert attempt.record.total_tokens == 10 * 12 * 8
+    assert plan_attempt(_job(text, *sets), ranks=3).micro_batches == 4
+
+
+def test_a_batch_that_is_asked_for_is_what_it_says_whatever_else_changes(text: Path) -> None:
+    _begun(_job(text, "train.micro_batch_rows=4", "train.steps=8"), ranks=2)
+    asked = ["train.micro_batch_rows=4", "train.gradient_accumulation=2", "train.steps=9"]
+    attempt = plan_attempt(_job(text, *asked), ranks=1)
+    assert attempt.micro_batches == 2
+    assert attempt.record.global_rows == 8
+    assert attempt.record.total_tokens == 9 * 8 * 8
+    with recorded(attempt, _job(text, *asked), "cpu", 1, 0):
+        pass
+    assert plan_attempt(_job(text, *asked), ranks=1).micro_batches == 2
+
+
+def test_a_run_of_another_spec_is_refused_and_the_same_data_elsewhere_is_not(text: Path, tmp_path: Path) -> None:
+    _begun(_job(text), ranks=1)
+    with pytest.raises(SpecError, match=r"model\.layers"):
+        plan_attempt(_job(text, "model.layers=1"), ranks=1)
+    (tmp_path / "elsewhere").mkdir()
+    moved = text.rename(tmp_path / "elsewhere" / "a.txt")
+    job = Preparation(
+        load_job(None, {"data.dataset": str(moved), "store": str(tmp_path / "store"), "data.seq_len": 8}, [])
+    )
+    assert plan_attempt(job, ranks=1).record.spec["data"]["dataset"] == str(moved)
+    text.write_text("other text " * 500)
+    with pytest.raises(SpecError, match="made from other data"):
+        plan_attempt(_job(text), ranks=1)
+
+
+def test_an_attempt_is_recorded_with_its_end_and_its_tokenizer(text: Path) -> None:
+    job = _job(text, "train.steps=3")
+    attempt = plan_attempt(job, ranks=1)
+    with pytest.raises(Resumable), recorded(attempt, job, "cpu", 1, 0) as reached:
+        running = read_run(attempt.folder / "run.json")
+        assert running is not None and running.attempts[0].ended is None
+        reached.append(2)
+        raise Resumable("stopped by SIGTERM")
+    record = read_run(attempt.folder / "run.json")
+    assert record is not None
+    assert (record.attempts[0].to_step, record.attempts[0].reason) == (2, "stopped by SIGTERM")
+    kept = json.loads((attempt.folder / "tokenizer.json").read_bytes())
+    assert kept["fingerprint"] == job.tokenizer.fingerprint
+
+
+def test_a_newer_tokenizer_replaces_one_that_a_failed_start_left(text: Path) -> None:
+    first, second = _job(text, "data.tokenizer=bpe:300"), _job(text, "data.tokenizer=bpe:310")
+    for job in (first, second):
+        attempt = plan_attempt(job, ranks=1)
+        with recorded(attempt, job, "cpu", 1, 0):
+            pass
+        (attempt.folder / "run.json").unlink()
+    kept = json.loads((run_folder(second) / "tokenizer.json").read_bytes())
+    assert kept["fingerprint"] == second.tokenizer.fingerprint
+
+
+def _hold(folder: str, ready: str) -> None:
+    with held(Path(folder)):
+        Path(ready).touch()
+        time.sleep(60)
+
+
+def test_one_process_holds_a_run_and_a_killed_one_lets_go(tmp_path: Path) -> None:
+    folder, ready = tmp_path / "run", tmp_path / "ready"
+    process = multiprocessing.get_context("spawn").Process(target=_hold, args=(str(folder), str(ready)))
+    process.start()
+    deadline = time.monotonic() + 60
+    while not ready.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with pytest.raises(SpecError, match="another process is training it"), held(folder):
+        pass
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with held(folder):
+        assert list(folder.iterdir()) == []
+
+
+def test_a_limit_asks_for_a_stop_and_the_first_signal_after_it_is_no_second_one() -> None:
+    code = """
+import os, signal, time
+from ten.attempt import limited
+from ten.job import load_job
+from ten.train.stopping import StopRequest
+stop = StopRequest()
+with limited(load_job(None, {}, ["limits.max_duration=0.1s"]), stop), stop.handling():
+    while not stop():
+        time.sleep(0.01)
+    time.sleep(0.7)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+    print(stop.reason)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "limits.max_duration=0.1s"
+
+
+def test_without_a_limit_nothing_asks() -> None:
+    stop = StopRequest()
+    with limited(JobSpec(), stop):
+        assert not stop()
