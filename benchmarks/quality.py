@@ -31,6 +31,8 @@ from benchmarks.support.transformer import Transformer
 from ten.model.cost import parameters
 from ten.model.lm import LanguageModel
 from ten.model.presets import ModelConfig, padded_vocabulary
+from ten.train.optim import build_optimizer
+from ten.train.settings import TrainSettings
 
 SEPARATOR, VOCABULARY = 256, 257
 HEADS = 4
@@ -139,7 +141,8 @@ def train(name: str, plan: Plan, seed: int) -> Result:
     text, held_out = corpus()
     torch.manual_seed(seed)
     model = build(name, plan)
-    optimizer = torch.optim.AdamW(model.parameter_groups(WEIGHT_DECAY), lr=LEARNING_RATE, betas=(0.9, 0.95))
+    settings = TrainSettings(weight_decay=WEIGHT_DECAY, learning_rate=LEARNING_RATE, beta1=0.9, beta2=0.95)
+    optimizer = build_optimizer(model, settings, model.no_decay_names())
     generator = torch.Generator().manual_seed(1000 + seed)
     began = time.perf_counter()
     for step in range(plan.steps):
@@ -150,7 +153,7 @@ def train(name: str, plan: Plan, seed: int) -> Result:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
     speed = plan.steps * plan.rows * plan.seq_len / (time.perf_counter() - began)
     bits = bits_by_position(model, held_out, plan)
     overall, early, late = (part.mean().item() for part in (bits, bits[:64], bits[plan.seq_len // 2 :]))

@@ -1,7 +1,6 @@
 """The transformer that quality.py compares with: RMSNorm, rotary attention, SwiGLU, tied head."""
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,11 +40,9 @@ class Transformer(nn.Module):
         weight = self.embedding.weight
         return linear_cross_entropy(hidden, weight, tokens[:, 1:].flatten(), vocabulary=self.vocabulary)
 
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+    def no_decay_names(self) -> set[str]:
         """The same rule as the language model's."""
-        decayed = [p for name, p in self.named_parameters() if p.dim() > 1 and name != "embedding.weight"]
-        spared = [p for name, p in self.named_parameters() if p.dim() < 2 or name == "embedding.weight"]
-        return [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+        return {name for name, p in self.named_parameters() if p.dim() < 2 or name == "embedding.weight"}
 
 
 class TransformerBlock(nn.Module):

@@ -1,7 +1,6 @@
 """The language model: tokens to hidden states, to logits, to a summed loss; and the carry between calls (torch)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -97,13 +96,6 @@ class LanguageModel(nn.Module):
         embedding and position tables (decay would shrink rare tokens in steps that do not see them).
         """
         return {name for name, p in self.named_parameters() if p.dim() < 2 or name.endswith(_NO_DECAY)}
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """All parameters in two groups for an optimizer: with `weight_decay`, and with none."""
-        bare = self.no_decay_names()
-        decayed = [p for name, p in self.named_parameters() if name not in bare]
-        spared = [p for name, p in self.named_parameters() if name in bare]
-        return [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
 
     def _embed(self, tokens: Tensor, starts: Tensor | None, carry: Carry | None) -> tuple[Tensor, Tensor | None]:
         x = self.embedding(tokens)
