@@ -1,7 +1,7 @@
 """Encoding engines: the fastest implementation that proves, on this corpus, to give the reference's ids."""
 
-import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +12,8 @@ from ten.data.tokens import Tokenizer, mergeable_ranks
 Ids = NDArray[np.uint32]
 _GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
-_UNICODE_17 = re.compile("[\u088f\u0c5c\u0cdc\ua7ce\ua7cf\ua7d2\ua7d4\ua7f1\U00010940-\U0001e6ff\U0002b73a-\U0003ffff]")
+_UNICODE_17 = (0x088F, 0x0C5C, 0x0CDC, 0xA7CE, 0xA7CF, 0xA7D2, 0xA7D4, 0xA7F1)
+_UNICODE_17_RANGES = ((0x10940, 0x1E700), (0x2B73A, 0x40000))
 """Letters that came with Unicode 17, and some of their neighbours: most libraries do not know them as letters yet."""
 
 PROBE = (
@@ -88,12 +89,26 @@ def _gigatoken(tokenizer: Tokenizer) -> Encoder:
     reference = _tokenizers(tokenizer)
 
     def encode(text: str) -> Ids:
-        if not text.isascii() and _UNICODE_17.search(text):  # gigatoken splits by Unicode 17, the reference by 16
+        if not text.isascii() and _has_unicode_17(text):  # gigatoken splits by Unicode 17, the reference by 16
             return reference.encode(text)
         ids: Ids = encoder.encode(text)
         return ids
 
     return _Engine("gigatoken", encode)
+
+
+def _has_unicode_17(text: str) -> bool:
+    """Whether a text has a letter of Unicode 17: looked up all at once, which beats a regular expression by far."""
+    return bool(_unicode_17_table()[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")].any())
+
+
+@cache
+def _unicode_17_table() -> NDArray[np.bool_]:
+    table = np.zeros(0x110000, dtype=np.bool_)
+    table[list(_UNICODE_17)] = True
+    for first, end in _UNICODE_17_RANGES:
+        table[first:end] = True
+    return table
 
 
 def _fastokens(tokenizer: Tokenizer) -> Encoder:

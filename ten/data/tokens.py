@@ -93,7 +93,10 @@ def make_tokenizer(name: str, tree: dict[str, Any], end_of_document: str | None 
     tree = {**tree, "model": _unmatchable(tree["model"], end), "added_tokens": kept}
     tree |= {"truncation": None, "padding": None, "post_processor": None}
     definition = json.dumps(tree, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
-    _library_tokenizer(definition, name)
+    try:
+        _library_tokenizer(definition)
+    except ValueError as error:
+        raise SpecError(f"tokenizer {name!r}: {error}") from None
     digest = hashlib.sha256(f"{definition}\n{end}".encode()).hexdigest()
     size = 1 + max(ids.values())
     return Tokenizer(name=name, definition=definition, vocabulary=size, end_of_document=end, fingerprint=digest)
@@ -139,13 +142,13 @@ def _end_of_document(name: str, ids: dict[str, int], special: dict[str, int], wa
 
 
 @cache
-def _library_tokenizer(definition: str, name: str = "") -> Any:
+def _library_tokenizer(definition: str) -> Any:
     import tokenizers  # takes 0.1 s to import
 
     try:
         return tokenizers.Tokenizer.from_str(definition)
     except Exception as error:  # the library raises bare Exception
-        raise SpecError(f"tokenizer {name!r}: not understood by the tokenizers library: {error}") from None
+        raise ValueError(f"not understood by the tokenizers library: {error}") from None
 
 
 def _gpt2() -> dict[str, Any]:
