@@ -16,6 +16,9 @@ _UNICODE_17 = (0x088F, 0x0C5C, 0x0CDC, 0xA7CE, 0xA7CF, 0xA7D2, 0xA7D4, 0xA7F1)
 _UNICODE_17_RANGES = ((0x10940, 0x1E700), (0x2B73A, 0x40000))
 """Letters that came with Unicode 17, and some of their neighbours: most libraries do not know them as letters yet."""
 
+_CHARACTERS_REMEMBERED = 2**27
+"""A new gigatoken encoder costs 0.2 s, and this many characters some seconds."""
+
 PROBE = (
     "Hello, world! It's  the year 2026; they've 1,234.5 things — don't they?",
     "\n'quoted' after a newline\r\n\tTabs\t\tand   runs   of spaces   \n\n\n  end ",
@@ -82,19 +85,31 @@ def _difference(engine: Encoder, texts: Sequence[str], expected: Sequence[Ids]) 
     return None
 
 
-def _gigatoken(tokenizer: Tokenizer) -> Encoder:
-    import gigatoken
+class _Gigatoken:
+    """gigatoken, which remembers every word it has met: begun anew now and then, so that memory has a bound."""
 
-    encoder = gigatoken.Tokenizer.from_json(tokenizer.definition)
-    reference = _tokenizers(tokenizer)
+    name = "gigatoken"
 
-    def encode(text: str) -> Ids:
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._reference = _tokenizers(tokenizer)
+        self._begin()
+
+    def encode(self, text: str) -> Ids:
+        """The ids of a text, without special tokens."""
         if not text.isascii() and _has_unicode_17(text):  # gigatoken splits by Unicode 17, the reference by 16
-            return reference.encode(text)
-        ids: Ids = encoder.encode(text)
+            return self._reference.encode(text)
+        self._characters += len(text)
+        if self._characters > _CHARACTERS_REMEMBERED:
+            self._begin()
+        ids: Ids = self._encoder.encode(text)
         return ids
 
-    return _Engine("gigatoken", encode)
+    def _begin(self) -> None:
+        import gigatoken
+
+        self._characters = 0
+        self._encoder = gigatoken.Tokenizer.from_json(self._tokenizer.definition)
 
 
 def _has_unicode_17(text: str) -> bool:
@@ -133,7 +148,7 @@ def _tokenizers(tokenizer: Tokenizer) -> Encoder:
 
 
 ENGINES: dict[str, Callable[[Tokenizer], Encoder]] = {
-    "gigatoken": _gigatoken,
+    "gigatoken": _Gigatoken,
     "fastokens": _fastokens,
     "tiktoken": _tiktoken,
     "tokenizers": _tokenizers,

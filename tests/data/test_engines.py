@@ -113,3 +113,13 @@ def test_an_engine_that_cannot_be_loaded_is_passed_over_with_a_note(monkeypatch:
     encoder, notes = choose_encoder(small_tokenizer(), [])
     assert encoder.name == "gigatoken"
     assert notes == ["absent cannot read tokenizer small: no such library"]
+
+
+def test_a_new_encoder_goes_on_where_the_old_one_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = small_tokenizer()
+    engine, reference = ENGINES["gigatoken"](tokenizer), ENGINES["tokenizers"](tokenizer)
+    begun = vars(engine)["_encoder"]
+    monkeypatch.setattr(engines, "_CHARACTERS_REMEMBERED", 50)
+    for text in ("some words to remember", "and more of them, many more", "and the last ones"):
+        assert np.array_equal(engine.encode(text), reference.encode(text))
+    assert vars(engine)["_encoder"] is not begun
