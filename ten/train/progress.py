@@ -17,10 +17,11 @@ _LINE_SECONDS = 30.0
 
 
 class Progress:
-    """Shows a run of `total_tokens`; `bar` is None where stderr is no terminal."""
+    """Shows a run of `total_tokens`; `bar` is None where stderr is no terminal, and `lines` come instead."""
 
-    def __init__(self, total_tokens: int, bar: "tqdm[Never] | None") -> None:
+    def __init__(self, total_tokens: int, bar: "tqdm[Never] | None", *, lines: bool = False) -> None:
         self._total = total_tokens
+        self._lines = lines
         self._bar = bar
         self._held_out: float | None = None
         self._next_line = 0.0
@@ -33,7 +34,7 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(self._words(metrics), refresh=False)
             self._bar.update(min(metrics.tokens, self._total) - self._bar.n)
-        elif evaluated or metrics.seconds >= self._next_line or metrics.tokens >= self._total:
+        elif self._lines and (evaluated or metrics.seconds >= self._next_line or metrics.tokens >= self._total):
             self._next_line = metrics.seconds + _LINE_SECONDS
             left = "" if seconds_left is None else f", {format_seconds(seconds_left)} left"
             log.info(
@@ -50,7 +51,7 @@ class Progress:
 def open_progress(total_tokens: int, tokens: int, *, shown: bool) -> Iterator[Progress]:
     """The progress of a run that stands at `tokens`; `shown` is False on ranks other than 0."""
     if not (shown and sys.stderr.isatty()):
-        yield Progress(total_tokens, None)
+        yield Progress(total_tokens, None, lines=shown)
         return
     bar = tqdm(total=total_tokens, initial=tokens, unit="tok", unit_scale=True, dynamic_ncols=True)
     with bar:

@@ -42,9 +42,10 @@ def test_on_a_terminal_there_is_a_bar_with_loss_and_held_out(monkeypatch: pytest
     assert "10.0k/10.0k" in terminal.getvalue()
 
 
-def test_other_ranks_draw_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    with open_progress(10_000, 0, shown=False) as progress:
-        progress.show(metrics(1, 1.0), None)
-    assert terminal.getvalue() == ""
+def test_other_ranks_say_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    for stderr in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with caplog.at_level(logging.INFO), open_progress(10_000, 0, shown=False) as progress:
+            progress.show(metrics(1, 1.0, held_out=1.0), None)
+        assert stderr.getvalue() == ""
+    assert not caplog.records
