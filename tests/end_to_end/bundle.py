@@ -69,7 +69,7 @@ class Bundle:
             if any(line.step >= step for line in self._metrics_so_far()):
                 process.send_signal(by)
                 break
-            time.sleep(0.005)
+            time.sleep(0.002)
         return process.wait(60)
 
     def _metrics_so_far(self) -> list[StepMetrics]:
