@@ -71,9 +71,9 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
         model=model,
         optimizer=optimizer,
         settings=job.spec.checkpoint,
-        spec=job.resolved_spec(),
+        spec=attempt.record.spec,
         world=world,
-        accept=lambda saved, where: refuse_other_spec(saved, job.resolved_spec(), where),
+        accept=lambda saved, where: refuse_other_spec(saved, attempt.record.spec, where),
     )
     position = checkpoints.restore()
     world.share_parameters(model)

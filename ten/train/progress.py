@@ -4,12 +4,14 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Never
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
+from ten import logs
 from ten.train.metrics import StepMetrics
 from ten.units import format_count, format_seconds
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,7 @@ _LINE_SECONDS = 30.0
 class Progress:
     """Shows a run of `total_tokens`; `bar` is None where stderr is no terminal, and `lines` come instead."""
 
-    def __init__(self, total_tokens: int, bar: "tqdm[Never] | None", *, lines: bool = False) -> None:
+    def __init__(self, total_tokens: int, bar: "tqdm[Any] | None", *, lines: bool = False) -> None:
         self._total = total_tokens
         self._lines = lines
         self._bar = bar
@@ -53,6 +55,5 @@ def open_progress(total_tokens: int, tokens: int, *, shown: bool) -> Iterator[Pr
     if not (shown and sys.stderr.isatty()):
         yield Progress(total_tokens, None, lines=shown)
         return
-    bar = tqdm(total=total_tokens, initial=tokens, unit="tok", unit_scale=True, dynamic_ncols=True)
-    with bar:
+    with logs.progress("", total_tokens, "tok", done=tokens) as bar:
         yield Progress(total_tokens, bar)
