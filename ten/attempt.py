@@ -1,21 +1,24 @@
 """Attempt: one life of a process that trains a run: the run's record compared, its folder held, its limits armed."""
 
+import dataclasses
 import fcntl
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from ten.data.pins import keep_corpus
 from ten.errors import SpecError, TenError
 from ten.job import JobSpec, refuse_other_spec
 from ten.preparation import Preparation
 from ten.runs import keep_tokenizer
 from ten.store.local import writing
+from ten.train.length import run_tokens
 from ten.train.run_record import RunRecord, now, read_run, write_run
 from ten.train.stopping import StopRequest
 from ten.units import format_count, parse_seconds
@@ -32,6 +35,10 @@ class Attempt:
     record: RunRecord
     micro_batches: int
     """Gradient accumulation of one rank."""
+    step_tokens: int
+    """Tokens of one optimizer step, all ranks together."""
+    is_measured: bool
+    """Whether the record says how long the run is; else `measured` must."""
 
 
 def plan_attempt(job: Preparation, ranks: int) -> Attempt:
@@ -53,12 +60,25 @@ def plan_attempt(job: Preparation, ranks: int) -> Attempt:
         if not asked and record.global_rows % rows == 0:
             micro_batches = record.global_rows // rows
     step_tokens = job.seq_len * rows * micro_batches
-    if record is None:
-        record = RunRecord(run=job.run_id, created=now(), spec=resolved, total_tokens=job.total_tokens(step_tokens))
-    elif any(record.spec["train"][field] != resolved["train"][field] for field in _LENGTH):
-        record = msgspec.structs.replace(record, total_tokens=job.total_tokens(step_tokens))
-    record = msgspec.structs.replace(record, spec=resolved, global_rows=rows * micro_batches)
-    return Attempt(folder=folder, record=record, micro_batches=micro_batches)
+    is_measured = record is not None and all(record.spec["train"][name] == resolved["train"][name] for name in _LENGTH)
+    record = record or RunRecord(run=job.run_id, created=now(), spec=resolved, total_tokens=0)
+    return Attempt(
+        folder=folder,
+        record=msgspec.structs.replace(record, spec=resolved, global_rows=rows * micro_batches),
+        micro_batches=micro_batches,
+        step_tokens=step_tokens,
+        is_measured=is_measured,
+    )
+
+
+def measured(attempt: Attempt, job: Preparation, epoch_tokens: Callable[[], int]) -> Attempt:
+    """The attempt with its run's length in tokens settled; `epoch_tokens` is asked only if nothing else says it."""
+    if attempt.is_measured:
+        return attempt
+    epoch = epoch_tokens() if job.counts_epochs else None
+    total = run_tokens(job.spec.train, step_tokens=attempt.step_tokens, epoch_tokens=epoch)
+    record = msgspec.structs.replace(attempt.record, total_tokens=total)
+    return dataclasses.replace(attempt, record=record, is_measured=True)
 
 
 def run_folder(job: Preparation) -> Path:
@@ -95,10 +115,14 @@ def held(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_step: int) -> Iterator[list[int]]:
-    """Keep run.json and the tokenizer: the attempt begins now and ends for a reason, at the step put into the list."""
+    """Keep run.json, the tokenizer and a hub data set's listing.
+
+    The attempt begins now and ends for a reason, at the step put into the list.
+    """
     path = attempt.folder / "run.json"
     log.info("run %s: from step %d to %s tokens", attempt.folder, from_step, format_count(attempt.record.total_tokens))
     keep_tokenizer(attempt.folder, job.tokenizer)
+    keep_corpus(attempt.folder, job.corpus)
     record = attempt.record.begin(device=device, mode=job.spec.mode, world_size=ranks, from_step=from_step)
     write_run(path, record)
     reached, reason = [from_step], "finished"

@@ -72,18 +72,20 @@ def _pack(arguments: argparse.Namespace) -> int:
     from ten.feeding import pack
     from ten.preparation import Preparation
 
-    job = Preparation(_job(arguments))
+    spec = _job(arguments)
+    job = Preparation(spec if spec.mode == "full" else msgspec.structs.replace(spec, mode="pack"))
     cache = job.open_cache()
-    packed = pack(job, cache, force=arguments.force)
+    packed = pack(job, force=arguments.force)
     manifest = packed.manifest
     rows = sum(row_count(shard.tokens, job.seq_len) for shard in manifest.shards)
     made = f"{packed.packed} of {len(manifest.shards)} shards made now with {packed.engine}"
-    skipped = sum(shard.skipped for shard in manifest.shards)
+    skipped, bad = sum(shard.skipped for shard in manifest.shards), sum(shard.bad for shard in manifest.shards)
     _show(
         f"packed {format_count(manifest.tokens)} tokens of {manifest.documents:,} documents into {cache.address} "
         f"({format_bytes(manifest.bytes)}; {made if packed.packed else 'it was complete'})\n"
         f"{rows:,} rows of {job.seq_len:,} tokens; held out: "
         f"{sum(shard.held_out_documents for shard in manifest.shards):,} documents; without text: {skipped:,} records"
+        + (f"; row groups that do not decode, left out: {bad:,}" if bad else "")
     )
     return 0
 
@@ -96,12 +98,13 @@ def _train(arguments: argparse.Namespace) -> int:
     outcome = train(_job(arguments))
     if os.environ.get("RANK", "0") != "0":
         return 0
-    position, bits = outcome.position, outcome.held_out_bits_per_byte
+    position, bits, waited = outcome.position, outcome.held_out_bits_per_byte, outcome.waited_share
     length, time = format_count(position.tokens), format_seconds(position.seconds)
     _show(
         f"finished at step {position.step}: {length} tokens in {time}"
         + ("" if outcome.loss is None else f", loss {outcome.loss:.3f} nats per token")
         + ("" if bits is None else f", held out {bits:.3f} bits per byte")
+        + ("" if waited is None else f"\nwaited for data {waited:.1%} of the time")
         + f"\ncheckpoint {outcome.checkpoint}"
     )
     return 0
@@ -117,7 +120,8 @@ def _eval(arguments: argparse.Namespace) -> int:
     tree = msgspec.to_builtins(run.job)
     tree["store"] = str(_store(arguments))
     if arguments.dataset:
-        tree["data"] |= {"dataset": arguments.dataset, "text_column": None, "subset_size": None}
+        tree["data"] |= dict.fromkeys(("text_column", "subset_size", "revision", "split"))
+        tree["data"]["dataset"] = arguments.dataset
     if arguments.tokens:
         tree["train"]["evaluate_tokens"] = arguments.tokens
     tree["mode"] = "streaming"

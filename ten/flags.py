@@ -11,7 +11,15 @@ from ten.settings import nearest
 
 _SETTINGS: tuple[tuple[str, str, str, Any, str], ...] = (
     ("--config", "model.config", "NAME", str, "model preset: nano tiny small medium large xlarge"),
-    ("--dataset", "data.dataset", "DATA", str, "stdlib, or a file, folder or glob of text"),
+    (
+        "--dataset",
+        "data.dataset",
+        "DATA",
+        str,
+        "registered name, namespace/repo[:config], stdlib, or a file, folder or glob of text",
+    ),
+    ("--revision", "data.revision", "REV", str, "branch, tag or commit of a hub dataset"),
+    ("--split", "data.split", "NAME", str, "split of a hub dataset to train on"),
     ("--text-column", "data.text_column", "NAME", str, "column or key that holds the text"),
     ("--tokenizer", "data.tokenizer", "NAME", str, "gpt2, a tokenizer.json, or bpe:SIZE to train one"),
     ("--seq-len", "data.seq_len", "N", int, "tokens the model sees per row"),
@@ -26,11 +34,13 @@ _SETTINGS: tuple[tuple[str, str, str, Any, str], ...] = (
     ("--gradient-accumulation", "train.gradient_accumulation", "N", int, "micro-batches per optimizer step"),
     ("--learning-rate", "train.learning_rate", "X", float, "peak learning rate"),
 )
-_SWITCHES: tuple[tuple[str, str, str, str], ...] = (
+_SWITCHES: tuple[tuple[str, str, str | bool, str], ...] = (
     ("--streaming", "mode", "streaming", "pack on demand while training"),
     ("--pretokenized", "mode", "pretok", "read a finished pack; tokenize nothing"),
-    ("--full", "mode", "full", "pack everything, then train"),
+    ("--full", "mode", "full", "download and pack everything, then train"),
     ("--mixed-precision", "train.precision", "bf16", "matrix products in bf16; weights stay fp32"),
+    ("--skip-bad", "data.skip_bad", True, "leave out and count Parquet row groups that do not decode"),
+    ("--keep-files", "data.keep_files", True, "keep a hub dataset's raw files under the cache folder"),
 )
 _EXAMPLES = {
     "plan": "ten plan jobs/train-pretok.yaml\n  ten plan --config large --dataset 'corpus/*.parquet' --epochs 1 --json",

@@ -20,10 +20,10 @@ Mode = Literal["streaming", "pretok", "full", "pack"]
 
 MAY_CHANGE = frozenset(
     {
-        "version", "name", "run", "mode", "store", "data.cache_dir", "data.pack_threads", "data.engine",
-        "data.batch_size", "model.backend", "model.recompute", "train.epochs", "train.tokens", "train.steps",
-        "train.micro_batch_rows", "train.gradient_accumulation", "train.device", "train.threads",
-        "train.evaluate_every", "train.evaluate_tokens",
+        "version", "name", "run", "mode", "store", "data.cache_dir", "data.cache_limit", "data.keep_files",
+        "data.pack_threads", "data.engine", "data.batch_size", "model.backend", "model.recompute", "train.epochs",
+        "train.tokens", "train.steps", "train.micro_batch_rows", "train.gradient_accumulation", "train.device",
+        "train.threads", "train.evaluate_every", "train.evaluate_tokens",
     }
 )  # fmt: skip
 """Settings that a run may change between attempts; `checkpoint` and `limits` as a whole may change too."""
@@ -32,7 +32,7 @@ MAY_CHANGE = frozenset(
 DECIDED_BY_FINGERPRINT = frozenset(
     {
         "data.dataset", "data.text_column", "data.tokenizer", "data.end_of_document", "data.subset_size",
-        "data.invalid_text",
+        "data.invalid_text", "data.revision", "data.split", "data.skip_bad",
     }
 )  # fmt: skip
 """Settings that only say which shards to read: where the fingerprints agree, so do they."""

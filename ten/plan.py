@@ -6,15 +6,13 @@ from ten.data.manifest import Manifest
 from ten.data.tokens import trained_vocabulary
 from ten.data.units import text_bytes
 from ten.errors import DataError
-from ten.model.cost import flops_per_token, parameters, state_bytes
+from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
 from ten.preparation import Preparation
 from ten.train.length import run_tokens
 from ten.units import format_bytes, format_count
 
 UNTRAINED_BYTES_PER_TOKEN = 3.5
 """Bytes of text per token assumed where the tokenizer is still to be trained."""
-_BYTES_PER_WEIGHT = 4
-_CHECKPOINT_COPIES = 3  # the weights and AdamW's two moments
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +92,7 @@ def make_plan(job: Preparation) -> Plan:
         flops=float(steps * step_tokens * per_token),
         state_bytes=state_bytes(model),
         pack_bytes=manifest.bytes if manifest else epoch * width,
-        checkpoint_bytes=count * _BYTES_PER_WEIGHT * _CHECKPOINT_COPIES * (job.spec.checkpoint.keep_last + 1),
+        checkpoint_bytes=count * CHECKPOINT_BYTES_PER_WEIGHT * (job.spec.checkpoint.keep_last + 1),
         notes=tuple(notes),
     )
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,24 @@ from ten.data.bpe import trained_path, trained_tokenizer
 from ten.data.cache import ShardCache
 from ten.data.corpus import STDLIB, Corpus
 from ten.data.estimate import epoch_tokens
-from ten.data.recipe import Recipe, make_recipe, open_corpus
+from ten.data.hub_corpus import HubName, hub_name, streaming_note
+from ten.data.pins import pinned_corpus, pinned_units
+from ten.data.recipe import Recipe, make_recipe, open_corpus, subset_units
 from ten.data.split import WHOLE
 from ten.data.tokens import DEFAULT_TRAINED_VOCABULARY, Tokenizer, load_tokenizer, trained_vocabulary
+from ten.data.units import Unit
+from ten.errors import DataError
+from ten.hub.patience import read_patience
 from ten.job import JobSpec
 from ten.model.presets import ModelConfig, default_seq_len, resolve
 from ten.store.opening import open_store
 from ten.store.protocol import Store
-from ten.train.length import run_tokens
+from ten.train.ranks import number
 
 log = logging.getLogger(__name__)
+
+_PIN_PATIENCE_S = 120.0
+"""Shortest time that a rank waits for the one that looks the dataset up; longer where that one may wait longer."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Preparation:
     given_tokenizer: Tokenizer | None = None
     """A trained run's own tokenizer, where another dataset is read with it."""
     only_scored: bool = False
-    """Whether all of the dataset is held-out text."""
+    """Whether all of the dataset is held-out text, or what it holds out itself where it does."""
 
     @cached_property
     def store(self) -> Store:
@@ -53,8 +61,34 @@ class Preparation:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The dataset's listing."""
-        return open_corpus(self.spec.data.dataset, self.spec.data.text_column, self.store.root)
+        """The dataset's listing; that of a hub dataset is looked up once for all who share the store."""
+        data, hub = self.spec.data, self._hub
+        make = partial(
+            open_corpus,
+            data.dataset,
+            data.text_column,
+            self.store.root,
+            revision=data.revision,
+            split=data.split,
+        )
+        if hub is None:
+            return make()
+        if self.spec.mode == "streaming" and (note := streaming_note(hub)) is not None:
+            log.info("%s", note)
+        return pinned_corpus(
+            self.store,
+            hub.request(data.revision, data.split, data.text_column),
+            hub.slug,
+            make,
+            run=self.run_id,
+            leads=number("LOCAL_RANK", 0) == 0,
+            patience_s=max(_PIN_PATIENCE_S, 2 * read_patience().total_s),
+        )
+
+    @cached_property
+    def _hub(self) -> HubName | None:
+        """Where the dataset is at the hub, if it is there."""
+        return hub_name(self.spec.data.dataset)
 
     @property
     def tokenizer_name(self) -> str:
@@ -76,7 +110,7 @@ class Preparation:
             return self.given_tokenizer
         size = trained_vocabulary(self.tokenizer_name)
         if size is None:
-            return load_tokenizer(self.tokenizer_name, self.spec.data.end_of_document)
+            return load_tokenizer(self.tokenizer_name, self.spec.data.end_of_document, self.cache_dir)
         if self.must_train_tokenizer:
             log.info("training a byte-level BPE of %d entries on %s", size, self.corpus.dataset)
         data = self.spec.data
@@ -89,10 +123,19 @@ class Preparation:
         return make_recipe(
             self.corpus,
             self.tokenizer,
-            subset_size=data.subset_size,
+            training=self._subset(),
             invalid_text=data.invalid_text,
-            split=WHOLE if self.only_scored else None,
+            skip_bad=data.skip_bad,
+            split=WHOLE if self.only_scored and not self.corpus.held_out_files else None,
         )
+
+    def _subset(self) -> tuple[Unit, ...] | None:
+        """The units of data.subset_size records; None for all."""
+        records, corpus = self.spec.data.subset_size, self.corpus
+        if records is None:
+            return None
+        count = partial(subset_units, corpus, records)
+        return pinned_units(self.store, corpus, records, count) if corpus.is_pinned else count()
 
     @property
     def cache_dir(self) -> Path:
@@ -107,31 +150,47 @@ class Preparation:
         is_own = self.spec.data.cache_dir is None and self.store.local_path("packs") is not None
         return None if is_own else self.cache_dir
 
-    def open_cache(self) -> ShardCache:
-        """The pack's shards."""
-        return ShardCache(self.store, self.recipe, self.shard_folder)
+    def open_cache(self, recipe: Recipe | None = None) -> ShardCache:
+        """The pack's shards; `recipe` is the job's own with its files elsewhere."""
+        return ShardCache(self.store, recipe or self.recipe, self.shard_folder)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the pack is finished."""
+        return self.packed_epoch_tokens is not None
 
     @property
     def run_id(self) -> str:
         """The run's folder below `runs/`."""
-        return self.spec.run or f"{self.spec.name}-{self.corpus.slug}-{self.spec.model.config}"
+        slug = self._hub.slug if self._hub is not None else self.corpus.slug
+        return self.spec.run or f"{self.spec.name}-{slug}-{self.spec.model.config}"
 
     @cached_property
     def epoch_tokens(self) -> int:
-        """Estimated training tokens in one epoch."""
-        return epoch_tokens(self.recipe)
+        """Estimated training tokens in one epoch: as the finished pack says, else judged by a sample."""
+        return self.packed_epoch_tokens or epoch_tokens(self.recipe)
 
-    def total_tokens(self, step_tokens: int) -> int:
-        """Tokens of the whole run, where an optimizer step takes `step_tokens`."""
-        train = self.spec.train
-        by_epochs = train.steps is None and train.tokens is None
-        return run_tokens(train, step_tokens=step_tokens, epoch_tokens=self.epoch_tokens if by_epochs else None)
+    @cached_property
+    def packed_epoch_tokens(self) -> int | None:
+        """The same as the finished pack says it; None without one."""
+        try:
+            manifest = self.open_cache().manifest()
+        except DataError:  # whoever reads the pack says so
+            return None
+        return manifest.epoch_tokens if manifest else None
+
+    @property
+    def counts_epochs(self) -> bool:
+        """Whether the run's length is given in epochs, so that the tokens of one must be known."""
+        return self.spec.train.steps is None and self.spec.train.tokens is None
 
     def resolved_spec(self) -> dict[str, Any]:
         """The job with nothing left to defaults, as runs and checkpoints keep it."""
         tree: dict[str, Any] = msgspec.to_builtins(self.spec)
         tree["model"] = {"config": self.spec.model.config, **msgspec.to_builtins(self.model)}
         tree["data"] |= {"seq_len": self.seq_len, "tokenizer": self.tokenizer_name}
+        if self.corpus.is_pinned:
+            tree["data"]["revision"] = self.corpus.revision
         tree["data"]["fingerprint"] = self.recipe.fingerprint
         return tree
 

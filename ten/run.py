@@ -6,12 +6,15 @@ torch is imported inside the functions that need it, after the packer process ha
 import os
 import platform
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ten.attempt import Attempt, held, limited, plan_attempt, recorded
+import msgspec
+
+from ten.attempt import Attempt, held, limited, measured, plan_attempt, recorded
 from ten.errors import SpecError
-from ten.feeding import open_fill, open_held_out
+from ten.feeding import epoch_tokens, open_fill, open_held_out
 from ten.job import JobSpec, refuse_other_spec
 from ten.preparation import Preparation
 from ten.train.interval import Interval
@@ -39,7 +42,8 @@ def train(spec: JobSpec) -> "Outcome":
     with ExitStack() as stack:
         stack.enter_context(limited(spec, stop))
         attempt = plan_attempt(job, number("WORLD_SIZE", 1))
-        fill = open_fill(job, leads=number("LOCAL_RANK", 0) == 0)
+        wants_epoch = job.counts_epochs and not attempt.is_measured
+        fill = open_fill(job, leads=number("LOCAL_RANK", 0) == 0, estimate=wants_epoch)
         stack.callback(fill.close)
         if number("RANK", 0) == 0:
             stack.enter_context(held(attempt.folder))
@@ -77,6 +81,7 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
     )
     position = checkpoints.restore()
     world.share_parameters(model)
+    attempt = _measured(attempt, job, fill, world)
     loader = _open_loader(job, attempt, fill, position.cursor, world)
     stack.callback(loader.close)
     run = Training(
@@ -98,12 +103,21 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
         evaluate_every=Interval.parse(settings.evaluate_every),
         checkpoint_every=Interval.parse(job.spec.checkpoint.every),
         stop=stop,
+        supply=fill.supply,
     )
     if world.is_first:
         reached = stack.enter_context(recorded(attempt, job, _name(device), world.size, position.step))
         stack.callback(lambda: reached.append(run.position.step))
     with stop.handling():
         return train_loop(run)
+
+
+def _measured(attempt: Attempt, job: Preparation, fill: "Fill", world: "World") -> Attempt:
+    """The attempt with its run's length; rank 0 finds it, and tells the others what it found."""
+    if world.is_first:
+        attempt = measured(attempt, job, lambda: epoch_tokens(job, fill))
+    total = world.from_first(attempt.record.total_tokens)
+    return replace(attempt, record=msgspec.structs.replace(attempt.record, total_tokens=total))
 
 
 def _calm_threads(threads: int | None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ten.attempt import held, limited, plan_attempt, recorded, run_folder
+from ten.attempt import Attempt, held, limited, measured, plan_attempt, recorded, run_folder
 from ten.errors import Resumable, SpecError
 from ten.job import JobSpec, load_job
 from ten.preparation import Preparation
@@ -32,9 +32,13 @@ def _job(text: Path, *sets: str) -> Preparation:
     return Preparation(load_job(None, flags, sets))
 
 
+def _planned(job: Preparation, ranks: int) -> Attempt:
+    return measured(plan_attempt(job, ranks), job, lambda: job.epoch_tokens)
+
+
 def _begun(job: Preparation, ranks: int) -> None:
     """A run that began on so many ranks."""
-    attempt = plan_attempt(job, ranks)
+    attempt = _planned(job, ranks)
     with recorded(attempt, job, "cpu", ranks, 0):
         pass
 
@@ -43,7 +47,7 @@ def test_the_global_batch_keeps_its_size_on_another_number_of_ranks(text: Path) 
     sets = ["train.micro_batch_rows=3", "train.gradient_accumulation=4", "train.steps=10"]
     _begun(_job(text, *sets), ranks=1)
     for ranks, micro_batches in ((2, 2), (4, 1), (1, 4)):
-        attempt = plan_attempt(_job(text, *sets), ranks)
+        attempt = _planned(_job(text, *sets), ranks)
         assert attempt.micro_batches == micro_batches
         assert attempt.record.total_tokens == 10 * 12 * 8
     assert plan_attempt(_job(text, *sets), ranks=3).micro_batches == 4
@@ -52,13 +56,27 @@ def test_the_global_batch_keeps_its_size_on_another_number_of_ranks(text: Path) 
 def test_a_batch_that_is_asked_for_is_what_it_says_whatever_else_changes(text: Path) -> None:
     _begun(_job(text, "train.micro_batch_rows=4", "train.steps=8"), ranks=2)
     asked = ["train.micro_batch_rows=4", "train.gradient_accumulation=2", "train.steps=9"]
-    attempt = plan_attempt(_job(text, *asked), ranks=1)
+    attempt = _planned(_job(text, *asked), ranks=1)
     assert attempt.micro_batches == 2
     assert attempt.record.global_rows == 8
     assert attempt.record.total_tokens == 9 * 8 * 8
     with recorded(attempt, _job(text, *asked), "cpu", 1, 0):
         pass
     assert plan_attempt(_job(text, *asked), ranks=1).micro_batches == 2
+
+
+def test_the_length_is_settled_once_and_asks_for_an_epoch_only_where_it_must(text: Path) -> None:
+    def never() -> int:
+        raise AssertionError("asked")
+
+    steps = _job(text, "train.steps=3")
+    assert measured(plan_attempt(steps, 1), steps, never).record.total_tokens > 0
+    epochs = _job(text, "train.epochs=2", "run=other")
+    attempt = measured(plan_attempt(epochs, 1), epochs, lambda: 1000)
+    assert attempt.record.total_tokens == 2000
+    with recorded(attempt, epochs, "cpu", 1, 0):
+        pass
+    assert measured(plan_attempt(epochs, 1), epochs, never).record.total_tokens == 2000
 
 
 def test_a_run_of_another_spec_is_refused_and_the_same_data_elsewhere_is_not(text: Path, tmp_path: Path) -> None:
@@ -128,7 +146,7 @@ def test_one_process_holds_a_run_and_a_killed_one_lets_go(tmp_path: Path) -> Non
 def test_a_limit_asks_for_a_stop_and_the_first_signal_after_it_is_no_second_one() -> None:
     code = """
 import os, signal, time
-from ten.attempt import limited
+from ten.attempt import Attempt, limited, measured
 from ten.job import load_job
 from ten.train.stopping import StopRequest
 stop = StopRequest()

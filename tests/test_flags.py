@@ -61,6 +61,16 @@ def test_modes_have_switches(flag: str, mode: str) -> None:
     assert _settings("train", flag) == {"mode": mode}
 
 
+def test_hub_datasets_have_flags() -> None:
+    assert _settings("train", "--revision", "v1", "--split", "validation", "--skip_bad", "--keep_files") == {
+        "data.revision": "v1",
+        "data.split": "validation",
+        "data.skip_bad": True,
+        "data.keep_files": True,
+    }
+    assert _settings("train", "--skip-bad", "--skip-bad") == {"data.skip_bad": True}
+
+
 def test_flags_are_not_abbreviated() -> None:
     with pytest.raises(SpecError, match="did you mean '--dataset'"):
         parse_arguments(["train", "--datase", "x"])

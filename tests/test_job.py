@@ -33,6 +33,12 @@ def test_the_store_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert JobSpec().store == "ten-data"
 
 
+def test_a_limit_that_is_no_size_is_refused_by_name() -> None:
+    with pytest.raises(SpecError, match=r"data\.cache_limit: .*a size such as 64MiB or 16GB"):
+        load_job(None, {}, ["data.cache_limit=much"])
+    assert load_job(None, {}, ["data.cache_limit=40000000000"]).data.cache_limit == 4 * 10**10
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError, match="immutable"):
         JobSpec().train.steps = 3  # type: ignore[misc]
@@ -43,7 +49,17 @@ def test_a_name_cannot_leave_its_folder() -> None:
         load_job(None, {"name": "../elsewhere"}, [])
 
 
-@pytest.mark.parametrize("setting", ["mode=pretok", "train.steps=9", "store=x", "checkpoint.keep_last=1"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "mode=pretok",
+        "train.steps=9",
+        "store=x",
+        "checkpoint.keep_last=1",
+        "data.keep_files=true",
+        "data.cache_limit=40GB",
+    ],
+)
 def test_what_may_change_is_told(setting: str) -> None:
     before = msgspec.to_builtins(load_job(None, {}, []))
     after = msgspec.to_builtins(load_job(None, {}, [setting]))
@@ -63,6 +79,7 @@ def test_what_makes_another_run_is_refused_by_name(setting: str) -> None:
 def test_the_same_data_under_another_path_is_the_same_run() -> None:
     before = msgspec.to_builtins(load_job(None, {"data.dataset": "/here/a.txt"}, []))
     after = msgspec.to_builtins(load_job(None, {"data.dataset": "/there/a.txt"}, []))
+    after["data"] |= {"revision": "v2", "split": "train"}
     before["data"]["fingerprint"] = after["data"]["fingerprint"] = "f"
     assert refuse_other_spec(before, after, "run r") == []
     after["data"]["fingerprint"] = "g"

@@ -1,14 +1,24 @@
 """What a job comes to on this machine."""
 
+import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ten.data.cache import ShardCache
-from ten.errors import SpecError
+from ten.data.pins import keep_corpus
+from ten.errors import ServiceUnavailable, SpecError
 from ten.feeding import pack, pack_command
+from ten.hub import transport as transport_module
+from ten.hub.endpoint import Endpoint
+from ten.hub.patience import Patience
+from ten.hub.transport import Transport
 from ten.job import load_job
 from ten.preparation import Preparation, restored_job
+from tests.standins import hub_corpora
+from tests.standins.hub import Hub
 
 
 @pytest.fixture
@@ -54,11 +64,13 @@ def test_a_trained_tokenizer_is_kept_in_the_cache_folder(text: Path, tmp_path: P
     assert not _job(text, "data.tokenizer=bpe:300", f"data.cache_dir={tmp_path / 'cache'}").must_train_tokenizer
 
 
-def test_length_goes_by_steps_then_tokens_then_epochs(text: Path) -> None:
-    assert _job(text, "train.steps=3", "train.tokens=1M").total_tokens(10) == 30
-    assert _job(text, "train.tokens=1M").total_tokens(10) == 10**6
-    job = _job(text, "train.epochs=2.5")
-    assert job.total_tokens(10) == round(2.5 * job.epoch_tokens)
+def test_an_epoch_is_as_long_before_packing_as_after(text: Path) -> None:
+    before = _job(text)
+    assert before.packed_epoch_tokens is None
+    estimate = before.epoch_tokens
+    pack(_job(text))
+    after = _job(text)
+    assert after.packed_epoch_tokens == after.epoch_tokens == estimate
 
 
 def test_a_resolved_spec_makes_the_same_job(text: Path) -> None:
@@ -77,3 +89,82 @@ def test_the_command_that_packs_says_all_that_decides_the_pack(text: Path) -> No
 def test_an_unknown_store_is_refused() -> None:
     with pytest.raises(SpecError, match="ftp"):
         _ = Preparation(load_job(None, {"store": "ftp://host/x"}, [])).store
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub of this process's own with two datasets."""
+    hub_corpora.fineweb_edu(tmp_path / "hub", files=1, groups=1, rows=20)
+    hub_corpora.wikitext(tmp_path / "hub", rows=20)
+    with Hub(tmp_path / "hub") as running:
+        opened = Transport(Endpoint(url=running.endpoint), Patience(connect_s=2, silence_s=2, total_s=5))
+        monkeypatch.setattr(transport_module, "_shared", (os.getpid(), opened))
+        yield running
+        opened.close()
+
+
+def _hub_job(tmp_path: Path, *sets: str, dataset: str = "finewebedu") -> Preparation:
+    return Preparation(load_job(None, {"data.dataset": dataset, "store": str(tmp_path / "store")}, sets))
+
+
+def test_a_hub_dataset_stays_at_its_commit_for_every_later_job(hub: Hub, tmp_path: Path) -> None:
+    first = _hub_job(tmp_path).corpus
+    hub.commit("HuggingFaceFW/fineweb-edu", {"sample/10BT/001_00000.parquet": b"new"})
+    hub.forget()
+    assert _hub_job(tmp_path, "name=other").corpus == first
+    assert hub.log() == []
+    (pin,) = (tmp_path / "store" / "pins").iterdir()
+    pin.unlink()
+    assert len(_hub_job(tmp_path).corpus.files) == 2
+
+
+def test_a_run_of_a_hub_dataset_is_called_without_asking_the_hub(hub: Hub, tmp_path: Path) -> None:
+    assert _hub_job(tmp_path).run_id == "run-finewebedu-nano"
+    assert _hub_job(tmp_path, dataset="ns/My_Repo:en").run_id == "run-my-repo-en-nano"
+    assert hub.log() == []
+
+
+def test_a_run_keeps_the_commit_it_began_with(hub: Hub, tmp_path: Path) -> None:
+    job = _hub_job(tmp_path)
+    resolved = job.resolved_spec()
+    assert resolved["data"]["revision"] == job.corpus.revision
+    keep_corpus(tmp_path / "store" / "runs" / job.run_id, job.corpus)
+    hub.commit("HuggingFaceFW/fineweb-edu", {"sample/10BT/001_00000.parquet": b"new"})
+    for pin in (tmp_path / "store" / "pins").iterdir():
+        pin.unlink()
+    hub.forget()
+    again = Preparation(restored_job(resolved))
+    assert again.corpus == _hub_job(tmp_path).corpus == job.corpus
+    assert again.resolved_spec() == resolved
+    assert hub.log() == []
+
+
+def test_a_rank_that_does_not_lead_its_machine_asks_nothing(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ten.preparation._PIN_PATIENCE_S", 0.2)
+    monkeypatch.setenv("TEN_PATIENCE", "0.1s")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(ServiceUnavailable, match="first rank"):
+        _ = _hub_job(tmp_path).corpus
+    assert hub.log() == []
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    led = _hub_job(tmp_path).corpus
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert _hub_job(tmp_path).corpus == led
+
+
+def test_a_large_dataset_says_that_it_streams_unless_the_mode_says_otherwise(
+    hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        _ = _hub_job(tmp_path, "mode=full").corpus
+        _ = _hub_job(tmp_path, dataset="wikitext-103").corpus
+        assert "streams" not in caplog.text
+        _ = _hub_job(tmp_path).corpus
+    assert "finewebedu streams from HuggingFaceFW/fineweb-edu while it is read (about 28.5 GB in all)" in caplog.text
+
+
+def test_a_datasets_own_validation_split_is_held_out(hub: Hub, tmp_path: Path) -> None:
+    recipe = _hub_job(tmp_path, dataset="wikitext-103").recipe
+    assert recipe.split.units == len(recipe.units) - recipe.training_units == 1

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ten.data.manifest import Manifest, ShardEntry, encode_manifest, make_entry, parse_manifest
+from ten.data.pins import FILE_NAME, encode_corpus
 from ten.data.recipe import Recipe
 from ten.data.shards import Shard, open_shard, parse_shard
 from ten.errors import DataError, MissingInput
@@ -95,8 +96,10 @@ class ShardCache:
         return parse_manifest(data, f"{self.address}/manifest.json", self.recipe)
 
     def publish(self, manifest: Manifest) -> None:
-        """Write the tokenizer and then, last, the manifest: from now on the pack is complete."""
+        """Write the tokenizer, a hub dataset's listing and then, last, the manifest: now the pack is complete."""
         self._store.write(f"{self._prefix}/tokenizer.json", self.recipe.tokenizer.definition.encode())
+        if self.recipe.corpus.is_pinned:
+            self._store.write(f"{self._prefix}/{FILE_NAME}", encode_corpus(self.recipe.corpus))
         self._store.write(f"{self._prefix}/manifest.json", encode_manifest(manifest))
 
     def retract(self) -> None:
@@ -107,6 +110,34 @@ class ShardCache:
         """Close a shard that is no longer read."""
         with self._lock:
             self._open.pop(unit, None)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the folder is the store and its pack is finished: somebody made it to last."""
+        return not self._write_through and self._store.stat(f"{self._prefix}/manifest.json") is not None
+
+    def present(self) -> dict[int, int]:
+        """Bytes of each unit's shard in the folder."""
+        return shard_sizes(self.folder)
+
+    def size(self, unit: int) -> int | None:
+        """Bytes of one shard in the folder; None when it is not there."""
+        try:
+            return self._path(unit).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def evict(self, unit: int) -> None:
+        """Close a shard and delete it from the folder; a store behind the folder keeps its copy."""
+        self.forget(unit)
+        with writing(self._path(unit)):
+            self._path(unit).unlink(missing_ok=True)
+
+    def forget_evicted(self) -> None:
+        """Close the shards that another process evicted: the disk is free of one only when nobody has it open."""
+        with self._lock:
+            for unit in [unit for unit in self._open if self.size(unit) is None]:
+                del self._open[unit]
 
     def _open_local(self, unit: int) -> Shard | None:
         try:
@@ -152,3 +183,13 @@ class ShardCache:
 
     def _key(self, unit: int) -> str:
         return f"{self._prefix}/{self._name(unit)}"
+
+
+def shard_sizes(folder: Path) -> dict[int, int]:
+    """Bytes of each unit's shard in a pack's folder."""
+    sizes: dict[int, int] = {}
+    for path in folder.glob("shards/*.safetensors"):
+        if path.stem.isdigit():
+            with suppress(FileNotFoundError):  # evicted meanwhile
+                sizes[int(path.stem)] = path.stat().st_size
+    return sizes

@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import logging
 import os
 import platform
 import re
@@ -12,8 +13,14 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from ten.errors import DataError, MissingInput
+from ten.hub.address import HubAddress
+from ten.hub.registry import offer, registered_names
 
-FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt")
+log = logging.getLogger(__name__)
+
+FOREIGN = (".csv", ".csv.gz", ".tsv", ".json", ".json.gz", ".arrow")
+"""Suffixes of the files that are read through the `datasets` library."""
+FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", *FOREIGN)
 """Suffixes of the files a corpus may hold; `.py` files occur in the embedded corpus only."""
 STDLIB = "stdlib"
 """Name of the embedded corpus: the source files of the running Python's standard library."""
@@ -28,15 +35,29 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """Portable name, relative to the corpus; the same wherever the corpus lies."""
     path: str
-    """Where the file is read from now."""
+    """Where the file is read from now: a path, or an `hf://datasets/` address at a commit."""
     bytes: int
     probe: str = ""
-    """sha256 of the content, above 64 KiB of samples of it (see `_probe`): most edits of the same size are noticed."""
+    """sha256 of the content, above 64 KiB of samples of it (see `_probe`): most edits of the same size are noticed.
+
+    Of a file from the hub the content's id there, `sha256:…` or `git:…` (a blob's hash), wherever its copy lies.
+    """
 
     @property
     def format(self) -> str:
         """The suffix that decides how documents are read."""
         return next((suffix for suffix in (*FORMATS, ".py") if self.name.lower().endswith(suffix)), "")
+
+
+class HubRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A hub dataset as a job asks for it, before anything is looked up; None where the job leaves it open."""
+
+    repo: str
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    """A branch, tag or commit."""
+    text_column: str | None = None
 
 
 class Corpus(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,9 +68,19 @@ class Corpus(msgspec.Struct, frozen=True, kw_only=True):
     slug: str
     """A short name for folders."""
     revision: str
+    """Of a hub dataset its commit."""
     files: tuple[SourceFile, ...]
+    held_out_files: int = 0
+    """So many files at the end are the dataset's own held-out split."""
     text_column: str | None = None
     """The column (Parquet) or key (JSONL) that holds the text."""
+    asked: HubRequest | None = None
+    """What this is the answer to, where it comes from the hub."""
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the files are those of a hub dataset at a commit, wherever their bytes lie."""
+        return self.asked is not None
 
     @property
     def bytes(self) -> int:
@@ -58,8 +89,11 @@ class Corpus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over revision, text column and every file's name, size and probe, in order."""
-        content = [self.revision, self.text_column, [(file.name, file.bytes, file.probe) for file in self.files]]
+        """sha256 over text column and every file's name, size and probe, in order.
+
+        The revision is left out: a commit that only mends a dataset's card must not make a pack useless.
+        """
+        content = [self.text_column, [(file.name, file.bytes, file.probe) for file in self.files]]
         return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
@@ -75,15 +109,24 @@ def list_corpus(dataset: str, ignoring: Path | None = None) -> Corpus:
     root, paths = _local_paths(dataset)
     if ignoring is not None:
         paths = [path for path in paths if ignoring not in path.absolute().parents]
-    known = [path for path in paths if SourceFile(name=path.name, path="", bytes=0).format in FORMATS]
+    known = _readable(dataset, paths)
     if not known:
         found = ", ".join(sorted({path.suffix or path.name for path in paths})[:8])
         raise DataError(f"{dataset}: no file of a known format ({' '.join(FORMATS)}); found {found}")
     files = tuple(_describe(path, root) for path in known)
     if not any(file.bytes for file in files):
         raise DataError(f"{dataset}: empty corpus: its {len(files)} file(s) hold no bytes")
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", Path(dataset).name.split(".")[0]).strip("-").lower() or "corpus"
-    return Corpus(dataset=dataset, slug=slug, revision="local", files=files)
+    return Corpus(dataset=dataset, slug=make_slug(Path(dataset).name.split(".")[0]), revision="local", files=files)
+
+
+def file_address(repo: str, commit: str, name: str) -> str:
+    """Where a file of a hub dataset lies."""
+    return str(HubAddress(kind="datasets", repo=repo, revision=commit, path=name))
+
+
+def make_slug(name: str) -> str:
+    """A dataset's name as a part of a folder's name."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "corpus"
 
 
 def _local_paths(dataset: str) -> tuple[Path, list[Path]]:
@@ -98,13 +141,23 @@ def _local_paths(dataset: str) -> tuple[Path, list[Path]]:
         found = (match for match in matches)
     else:
         raise MissingInput(
-            f"dataset {dataset!r}: no such file, folder or registered name; "
-            f"give a path or glob of {' '.join(FORMATS)} files, or {STDLIB!r}"
+            f"dataset {dataset!r}: no such file, folder or registered name; {offer(dataset, registered_names())}; or "
+            f"give the hub's namespace/repo[:config], a path or glob of {' '.join(FORMATS)} files, or {STDLIB!r}"
         )
     paths = sorted(path for path in found if path.is_file())
     if not paths:
         raise MissingInput(f"dataset {dataset!r}: no file there; check the path or quote the glob")
     return root, paths
+
+
+def _readable(dataset: str, paths: list[Path]) -> list[Path]:
+    """Files of known formats; beside our own formats a .json or .csv file describes the data more often than it is."""
+    formats = {path: SourceFile(name=path.name, path="", bytes=0).format for path in paths}
+    ours = [path for path in paths if formats[path] in FORMATS and formats[path] not in FOREIGN]
+    foreign = [path for path in paths if formats[path] in FOREIGN]
+    if ours and foreign:
+        log.info("%s: %d file(s) beside the data are not read, such as %s", dataset, len(foreign), foreign[0].name)
+    return ours or foreign
 
 
 def _describe(path: Path, root: Path) -> SourceFile:

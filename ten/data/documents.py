@@ -1,13 +1,17 @@
 """Documents: the texts in a part of a file, in order, whatever the file's format."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import cast
 
-from ten.data import jsonl
-from ten.data.corpus import SourceFile
+import msgspec
+
+from ten.data import foreign, jsonl
+from ten.data.corpus import FOREIGN, SourceFile
+from ten.data.flow import Flow
 from ten.data.text import InvalidText, read_text
 from ten.errors import DataError, MissingInput
+from ten.hub.address import is_hub
 
 BATCH_ROWS = 256
 
@@ -19,21 +23,55 @@ def read_documents(
     column: str | None = None,
     invalid: InvalidText = "error",
     batch_rows: int = BATCH_ROWS,
-) -> Iterator[str | None]:
+    flow: Flow | None = None,
+) -> Generator[str | None]:
     """The records of part `part` of `parts` of a file: a text, or None where a record has none.
 
-    Empty texts are yielded as they are. Memory holds one record (Parquet: `batch_rows` of them) at a time. Raises
-    DataError naming file and place for what is truncated, undecodable or of the wrong type.
+    Empty texts are yielded as they are. Memory holds one record (Parquet: `batch_rows` of them; a Parquet file at the
+    hub: a row group's column) at a time. Raises DataError naming file and place for what is truncated, undecodable or
+    of the wrong type, and what the hub says.
     """
+    with closing(read_segments(file, part, parts, column, invalid, batch_rows, flow=flow)) as segments:
+        for segment in segments:
+            yield from segment
+
+
+def read_segments(
+    file: SourceFile,
+    part: int,
+    parts: int,
+    column: str | None,
+    invalid: InvalidText = "error",
+    batch_rows: int = BATCH_ROWS,
+    *,
+    first: int = 0,
+    flow: Flow | None = None,
+) -> Generator[Iterator[str | None]]:
+    """The same records by segments from number `first` on: what can be read without what lies before it.
+
+    A Parquet file's segments are its row groups; any other part is one segment. Each must be read before the next.
+    """
+    flow = flow or Flow()
     with _reading(file):
         if file.format == ".parquet":
-            from ten.data.parquet import read_parquet  # takes 0.2 s to import
+            from ten.data.parquet import read_groups  # takes 0.2 s to import
 
-            yield from read_parquet(file, part, parts, cast(str, column), invalid, batch_rows)
+            for texts in read_groups(file, part, parts, cast(str, column), invalid, batch_rows, first, flow):
+                yield _watched(file, texts)
+        elif first:
+            return
         elif file.format.startswith(".jsonl"):
-            yield from jsonl.read_jsonl(file, part, parts, cast(str, column), invalid)
+            yield _watched(file, jsonl.read_jsonl(file, part, parts, cast(str, column), invalid, flow))
+        elif file.format in FOREIGN:
+            with _here(file) as local:
+                yield _watched(file, foreign.read_foreign(local, cast(str, column), invalid))
         else:
-            yield read_text(file, invalid)
+            yield iter([read_text(file, invalid, flow)])
+
+
+def _watched(file: SourceFile, texts: Iterator[str | None]) -> Iterator[str | None]:
+    with _reading(file):
+        yield from texts
 
 
 def count_records(file: SourceFile, part: int = 0, parts: int = 1, limit: int | None = None) -> int:
@@ -45,6 +83,9 @@ def count_records(file: SourceFile, part: int = 0, parts: int = 1, limit: int | 
             return count_rows(file, part, parts)
         if file.format.startswith(".jsonl"):
             return jsonl.count_lines(file, part, parts, limit)
+        if file.format in FOREIGN:
+            with _here(file) as local:
+                return foreign.count_foreign(local, limit)
     return 1
 
 
@@ -61,6 +102,9 @@ def text_column(file: SourceFile, wanted: str | None) -> str | None:
             texts, others = columns(file)
         elif file.format.startswith(".jsonl"):
             texts, others = jsonl.keys(file)
+        elif file.format in FOREIGN:
+            with _here(file) as local:
+                texts, others = foreign.foreign_columns(local)
         else:
             return None
     if wanted in texts or not (texts or others):
@@ -73,6 +117,18 @@ def text_column(file: SourceFile, wanted: str | None) -> str | None:
     if len(texts) == 1:
         return texts[0]
     raise DataError(f"{file.path}: no column named 'text'; choose one with --set data.text_column=NAME; {there}")
+
+
+@contextmanager
+def _here(file: SourceFile) -> Iterator[SourceFile]:
+    """A file that can only be read as a whole, on this disk; one at the hub is fetched, and removed afterwards."""
+    if not is_hub(file.path):
+        yield file
+        return
+    from ten.hub.transport import shared_transport
+
+    with foreign.open_local(file, shared_transport()) as path:
+        yield msgspec.structs.replace(file, path=str(path))
 
 
 @contextmanager

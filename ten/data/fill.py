@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ten.data.cache import ShardCache
+from ten.data.cursor import Cursor
 from ten.data.packer import Packer
+from ten.data.room import Room
 from ten.data.shards import Shard
+from ten.data.supply import Supply
 from ten.errors import DataError, MissingInput, ServiceUnavailable
 
 _POLL_S = 0.05
@@ -30,6 +33,12 @@ class Fill(Protocol):
 
         None when the unit is whole and `shard` gives it at once.
         """
+
+    def passed(self, cursor: Cursor) -> None:
+        """Training has finished the step that ends at this cursor."""
+
+    def supply(self) -> Supply | None:
+        """What making shards has cost so far; None where none are made here."""
 
     def close(self) -> None:
         """Let go of helpers."""
@@ -61,6 +70,12 @@ class PretokFill:
     def tokens_from(self, unit: int, tokens: int) -> None:
         """Nothing grows here."""
 
+    def passed(self, cursor: Cursor) -> None:
+        """Every shard stays."""
+
+    def supply(self) -> None:
+        """Nothing is made here."""
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -72,24 +87,28 @@ class PretokFill:
 
 
 class StreamingFill:
-    """Shards are packed on demand by one packer process; units told ahead are packed ahead."""
+    """Shards are packed on demand by one packer process; units told ahead are packed ahead, as far as there is room.
 
-    def __init__(self, cache: ShardCache, packer: Packer) -> None:
+    `room` says what may lie on the disk; without one everything may.
+    """
+
+    def __init__(self, cache: ShardCache, packer: Packer, room: Room | None = None) -> None:
         self._cache = cache
-        self._packer = packer
+        self._room = room
+        self.packer = packer
 
     def want(self, units: Sequence[int]) -> None:
         """Have these packed ahead, in this order."""
-        for unit in units:
-            self._packer.request(unit)
+        self._request(self._room.admit(units) if self._room else units)
 
     def shard(self, unit: int) -> Shard:
         """The shard from the cache, else packed now."""
         for again in (False, True):  # again: it was whole when the packer looked, and is not any more
             if (shard := self._find(unit)) is not None:
                 return shard
-            self._packer.request(unit, again=again)
-            self._packer.wait_done(unit)
+            self._insist(unit)
+            self.packer.request(unit, again=again)
+            self.packer.wait_done(unit)
         if (shard := self._cache.find(unit)) is not None:
             return shard
         raise DataError(f"{self._cache.address}: shard {unit} vanished right after it was packed; is the disk sound?")
@@ -98,12 +117,31 @@ class StreamingFill:
         """What is packed of a unit so far, once it reaches `tokens`."""
         if self._find(unit) is not None:
             return None
-        self._packer.request(unit, grow=True)
-        return self._packer.wait_tokens(unit, tokens)
+        self._insist(unit)
+        self.packer.request(unit, grow=True)
+        return self.packer.wait_tokens(unit, tokens)
+
+    def passed(self, cursor: Cursor) -> None:
+        """Let the packer work ahead from the first step on, and shards that were trained on make way for new ones."""
+        self.packer.release()
+        if self._room:
+            self._request(self._room.passed(cursor))
+
+    def supply(self) -> Supply:
+        """What the packer process has said of its work."""
+        return self.packer.supply
 
     def close(self) -> None:
         """End the packer process."""
-        self._packer.close()
+        self.packer.close()
+
+    def _request(self, units: Sequence[int]) -> None:
+        for unit in units:  # again: it may have been evicted since it was done
+            self.packer.request(unit, again=self._cache.size(unit) is None)
+
+    def _insist(self, unit: int) -> None:
+        if self._room:
+            self._room.insist(unit)
 
     def _find(self, unit: int) -> Shard | None:
         return _find_sound(self._cache, unit)
@@ -116,6 +154,7 @@ class FollowingFill:
         self._cache = cache
         self._patience_s = patience_s
         self._closed = threading.Event()
+        self._era = (0, 0)
 
     def want(self, units: Sequence[int]) -> None:
         """The leading rank reads the same units and asks for them."""
@@ -143,6 +182,15 @@ class FollowingFill:
 
     def tokens_from(self, unit: int, tokens: int) -> None:
         """Whole shards only."""
+
+    def passed(self, cursor: Cursor) -> None:
+        """Let go of what the leading rank has evicted."""
+        if (era := (cursor.epoch, cursor.era)) != self._era:
+            self._era = era
+            self._cache.forget_evicted()
+
+    def supply(self) -> None:
+        """The leading rank knows."""
 
     def close(self) -> None:
         """End whatever wait another thread is in."""

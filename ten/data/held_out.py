@@ -13,6 +13,9 @@ from torch import Tensor
 from ten.data.fill import Fill
 from ten.data.recipe import Recipe
 
+_UNITS_AHEAD = 4
+"""Units asked for beyond the one that is read: most of a large corpus's are never needed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutBatch:
@@ -84,8 +87,8 @@ def _collect(recipe: Recipe, fill: Fill, max_tokens: int) -> _Stream:
     begins: list[int] = []
     tokens = text_bytes = 0
     units = range(recipe.training_units, len(recipe.units)) if recipe.split.units else range(len(recipe.units))
-    fill.want(units)
     for unit in units:
+        fill.want(range(unit, min(unit + 1 + _UNITS_AHEAD, units.stop)))
         shard = fill.shard(unit)
         ends = shard.held_out_ends.tolist()
         for begin, end, size in zip([0, *ends], ends, shard.held_out_bytes.tolist(), strict=False):

@@ -7,12 +7,13 @@ import json
 import zlib
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from ten.data.corpus import SourceFile
+from ten.data.flow import Flow
+from ten.data.sources import open_source
 from ten.data.text import MAX_DOCUMENT_BYTES, InvalidText, decode
 from ten.errors import DataError
 from ten.units import format_bytes
@@ -21,10 +22,12 @@ _DAMAGE = (EOFError, OSError, zlib.error)
 """What reading a compressed file raises where it is not whole."""
 
 
-def read_jsonl(file: SourceFile, part: int, parts: int, column: str, invalid: InvalidText) -> Iterator[str | None]:
+def read_jsonl(
+    file: SourceFile, part: int, parts: int, column: str, invalid: InvalidText, flow: Flow | None = None
+) -> Iterator[str | None]:
     """The texts (None for nulls and absent keys) of the lines that start in part `part` of `parts`."""
     decoder = msgspec.json.Decoder(_record_type(column))
-    for at, line in _lines(file, part, parts):
+    for at, line in _lines(file, part, parts, flow):
         yield _parse(line, decoder, column, file, at, invalid)
 
 
@@ -46,7 +49,7 @@ def _expansion(file: SourceFile) -> float:
     """Plain bytes per byte of a compressed file, measured on its first 4 MiB."""
     if file.format == ".jsonl":
         return 1.0
-    with Path(file.path).open("rb") as source, _open(file, source) as stream:
+    with open_source(file) as source, _open(file, source) as stream:
         try:
             plain = len(stream.read(2**22))
         except _DAMAGE as error:
@@ -71,10 +74,10 @@ def keys(file: SourceFile) -> tuple[list[str], list[str]]:
     return texts, [key for key in record if key not in texts]
 
 
-def _lines(file: SourceFile, part: int, parts: int) -> Iterator[tuple[int, bytes]]:
+def _lines(file: SourceFile, part: int, parts: int, flow: Flow | None = None) -> Iterator[tuple[int, bytes]]:
     """Byte position and content of each line that is not blank."""
     begin, end = file.bytes * part // parts, file.bytes * (part + 1) // parts
-    with Path(file.path).open("rb", buffering=2**20) as source, _open(file, source) as stream:
+    with open_source(file, flow) as source, _open(file, source) as stream:
         at = begin
         if begin:  # the line that reaches over the cut belongs to the part before
             stream.seek(begin - 1)

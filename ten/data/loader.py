@@ -64,6 +64,7 @@ class Loader:
     ) -> None:
         self._steps = step_batches(recipe, fill, cursor, shape, pin=pin)
         self._fill = fill
+        self._given: Cursor | None = None
         self._ready: queue.Queue[StepBatch | BaseException] = queue.Queue(ahead)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._prefetch, name="loader", daemon=True)
@@ -73,7 +74,10 @@ class Loader:
         return self
 
     def __next__(self) -> StepBatch:
-        """The next step's rows; blocks until they are there."""
+        """The next step's rows; blocks until they are there. Who asks has finished with the step given before."""
+        if (given := self._given) is not None:
+            self._given = None
+            self._fill.passed(given)
         while True:
             try:
                 item = self._ready.get(timeout=1.0)
@@ -83,6 +87,7 @@ class Loader:
                 continue
             if isinstance(item, BaseException):
                 raise item
+            self._given = item.cursor
             return item
 
     def close(self) -> None:

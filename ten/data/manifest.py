@@ -21,6 +21,7 @@ class ShardEntry(msgspec.Struct, frozen=True, kw_only=True):
     held_out_tokens: int
     held_out_documents: int
     skipped: int
+    bad: int = 0
     sha256: str
     """Of the whole file."""
 
@@ -36,6 +37,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     tokenizer_fingerprint: str
     vocabulary: int
     end_of_document: int
+    epoch_tokens: int = 0
+    """Training tokens in an epoch as every mode reckons them (`estimate.epoch_tokens`); 0 where that is not known."""
     shards: tuple[ShardEntry, ...]
 
     @property
@@ -64,11 +67,12 @@ def make_entry(header: ShardHeader, data: bytes | memoryview) -> ShardEntry:
         held_out_tokens=header.held_out_tokens,
         held_out_documents=header.held_out_documents,
         skipped=header.skipped,
+        bad=header.bad,
         sha256=hashlib.sha256(data).hexdigest(),
     )
 
 
-def make_manifest(recipe: Recipe, entries: list[ShardEntry]) -> Manifest:
+def make_manifest(recipe: Recipe, entries: list[ShardEntry], epoch_tokens: int = 0) -> Manifest:
     """The manifest of a recipe's pack once every unit is packed."""
     if sorted(entry.unit for entry in entries) != list(range(len(recipe.units))):
         raise ValueError(f"a manifest lists all {len(recipe.units)} units once")
@@ -80,6 +84,7 @@ def make_manifest(recipe: Recipe, entries: list[ShardEntry]) -> Manifest:
         tokenizer_fingerprint=recipe.tokenizer.fingerprint,
         vocabulary=recipe.tokenizer.vocabulary,
         end_of_document=recipe.tokenizer.end_of_document,
+        epoch_tokens=epoch_tokens,
         shards=tuple(sorted(entries, key=lambda entry: entry.unit)),
     )
 

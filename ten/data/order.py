@@ -71,9 +71,20 @@ def era_bounds(epoch: int, era: int, units: int) -> range:
 
 
 def era_units(seed: int, epoch: int, era: int, units: int) -> list[int]:
-    """The units (numbers below `units`) whose rows make up an era; empty past the epoch's end."""
+    """The units (numbers below `units`) whose rows make up an era; empty past the epoch's end.
+
+    The first epoch begins with unit 0 whatever the seed, in the place of the unit that comes first by permutation:
+    the start of the corpus, which is looked at in any case (its text column, its tokens), is then all that must be
+    fetched before the first step.
+    """
     positions = np.array(era_bounds(epoch, era, units), dtype=np.int64)
-    return [int(unit) for unit in Permutation(units, "units", seed, epoch)(positions)]
+    permutation = Permutation(units, "units", seed, epoch)
+    permuted = [int(unit) for unit in permutation(positions)]
+    if epoch or not permuted:
+        return permuted
+    first = int(permutation(np.zeros(1, dtype=np.int64))[0])
+    swapped = [first if unit == 0 else unit for unit in permuted]
+    return [0, *swapped[1:]] if era == 0 else swapped
 
 
 def is_sequential(epoch: int, era: int) -> bool:

@@ -4,18 +4,25 @@ import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import closing, contextmanager
+from itertools import chain, islice
+from pathlib import Path
 
 import msgspec
 
 from ten import logs
-from ten.data.bpe import sample_texts
 from ten.data.cache import ShardCache
-from ten.data.documents import BATCH_ROWS
+from ten.data.documents import BATCH_ROWS, read_segments
 from ten.data.engines import Encoder, choose_encoder
+from ten.data.estimate import epoch_tokens
+from ten.data.flow import Flow
+from ten.data.journal import Journal, Place
 from ten.data.manifest import Manifest, ShardEntry, make_manifest
-from ten.data.packing import pack_unit
+from ten.data.packing import Work, pack_unit
 from ten.data.recipe import Recipe
+from ten.data.units import Unit
 from ten.errors import DataError
+from ten.hub.address import is_hub
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +38,31 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True):
     engine: str
 
 
-def open_encoder(recipe: Recipe, engine: str = "auto") -> tuple[Encoder, list[str]]:
-    """The fastest engine that proves itself on the tokenizer and on the first 128 Ki characters of the corpus."""
-    sample = list(sample_texts(recipe.corpus, _SAMPLE_CHARACTERS, recipe.invalid_text))
-    return choose_encoder(recipe.tokenizer, sample, engine)
+def open_encoder(
+    recipe: Recipe, unit: Unit, engine: str = "auto", begin: Place | None = None
+) -> tuple[Encoder, list[str]]:
+    """The fastest engine that proves itself on the tokenizer and on the first 128 Ki characters of a unit.
+
+    The unit should be the one that is packed next, and `begin` where its packing goes on: what is fetched for the
+    proof is then at hand for the packing, and nothing that is packed is fetched again.
+    """
+    return choose_encoder(recipe.tokenizer, list(_sample(recipe, unit, begin or Place())), engine)
+
+
+def _sample(recipe: Recipe, unit: Unit, begin: Place) -> Iterator[str]:
+    left = _SAMPLE_CHARACTERS
+    for number in range(begin.part, len(unit.parts)):
+        part, place = unit.parts[number], begin if number == begin.part else Place()
+        file, column = recipe.corpus.files[part.file], recipe.corpus.text_column
+        flow, first = Flow(ahead=lambda: 0, skip_bad=recipe.skip_bad), place.segments
+        segments = read_segments(file, part.part, part.parts, column, recipe.invalid_text, first=first, flow=flow)
+        with closing(segments):
+            wanted = None if part.records is None else part.records - place.records
+            for text in islice(chain.from_iterable(segments), wanted):
+                yield (text or "")[:left]
+                left -= len(text or "")
+                if left <= 0:
+                    return
 
 
 def pack_all(
@@ -54,17 +82,20 @@ def pack_all(
         cache.retract()
     whole = {} if force else _whole_shards(cache)
     missing = [unit.index for unit in recipe.units if unit.index not in whole]
-    if not missing and (manifest := _manifest(cache)) == make_manifest(recipe, [*whole.values()]):
+    manifest = None if missing else _manifest(cache)
+    if manifest and manifest.shards == make_manifest(recipe, [*whole.values()]).shards:
         return Packed(manifest=manifest, packed=0, engine="none")
     cache.retract()
-    encoder, notes = open_encoder(recipe, engine)
+    first = missing[0] if missing else 0
+    encoder, notes = open_encoder(recipe, recipe.units[first], engine, packed_until(cache, first))
     for note in notes:
         log.info(note)
+    epoch = epoch_tokens(recipe, encoder.encode)  # now: the start of the corpus may be at hand
     with logs.progress("pack", len(recipe.units), " shards", done=len(whole)) as bar:
         for entry in _pack_units(cache, missing, encoder, threads, batch_rows):
             whole[entry.unit] = entry
             bar.update()
-    manifest = make_manifest(recipe, list(whole.values()))
+    manifest = make_manifest(recipe, list(whole.values()), epoch)
     if not manifest.documents and not any(entry.held_out_documents for entry in manifest.shards):
         raise DataError(f"{recipe.corpus.dataset}: empty corpus: none of its records has any text")
     cache.publish(manifest)
@@ -74,16 +105,16 @@ def pack_all(
 def _pack_units(
     cache: ShardCache, units: list[int], encoder: Encoder, threads: int, batch_rows: int
 ) -> Iterator[ShardEntry]:
-    recipe = cache.recipe
-
-    stopped = threading.Event()
+    recipe, stopped = cache.recipe, threading.Event()
 
     def pulse() -> None:
         if stopped.is_set():
             raise CancelledError
 
     def pack(unit: int) -> ShardEntry:
-        return cache.add(unit, pack_unit(recipe, recipe.units[unit], encoder, batch_rows=batch_rows, pulse=pulse))
+        with journal_of(cache, unit) as journal:
+            work = Work(batch_rows=batch_rows, pulse=pulse, journal=journal)
+            return cache.add(unit, pack_unit(recipe, recipe.units[unit], encoder, work))
 
     with ThreadPoolExecutor(threads, thread_name_prefix="pack") as pool:
         futures = [pool.submit(pack, unit) for unit in units]
@@ -94,6 +125,40 @@ def _pack_units(
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def journal_of(cache: ShardCache, unit: int) -> Iterator[Journal | None]:
+    """Where a unit's finished segments are kept while it is packed; None where reading them again costs little.
+
+    The journal goes when the block ends well: the shard is published then.
+    """
+    recipe = cache.recipe
+    if not any(is_hub(recipe.corpus.files[part.file].path) for part in recipe.units[unit].parts):
+        yield None
+        return
+    journal = Journal(_journal_path(cache, unit), recipe.fingerprint, unit)
+    try:
+        yield journal
+    except BaseException:
+        journal.close(done=False)
+        raise
+    journal.close(done=True)
+
+
+def packed_until(cache: ShardCache, unit: int) -> Place:
+    """Where the packing of a unit goes on: at its start, unless an earlier attempt left a journal."""
+    path, place = _journal_path(cache, unit), Place()
+    if path.exists():
+        journal = Journal(path, cache.recipe.fingerprint, unit)
+        for harvest, _ in journal.read():
+            place = harvest.place
+        journal.close(done=False)
+    return place
+
+
+def _journal_path(cache: ShardCache, unit: int) -> Path:
+    return cache.folder / "growing" / f"{unit:05d}.journal"
 
 
 def _manifest(cache: ShardCache) -> Manifest | None:

@@ -10,49 +10,20 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ten import errors
-from ten.data.documents import BATCH_ROWS
-from ten.data.recipe import Recipe
+from ten.data.packer_messages import Event, PackerOrder, Release, Request
+from ten.data.supply import Supply
 from ten.errors import ServiceUnavailable, TenError
 
 log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
-
-
-class PackerOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line a packer process is sent."""
-
-    recipe: Recipe
-    store: str
-    cache_dir: str | None = None
-    threads: int = 1
-    engine: str = "auto"
-    batch_rows: int = BATCH_ROWS
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Pack one unit; with `grow`, send its tokens while they are made."""
-
-    unit: int
-    grow: bool = False
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What a packer process says; `payload` bytes of tokens follow the line of a "grew"."""
-
-    kind: Literal["note", "alive", "grew", "done", "failed"]
-    unit: int = -1
-    ends: tuple[int, ...] = ()
-    payload: int = 0
-    error: str = ""
-    message: str = ""
 
 
 class Growth:
@@ -63,6 +34,8 @@ class Growth:
         self._pieces: list[NDArray[Any]] = []
         self._ends: list[int] = []
         self.tokens = 0
+        self.is_paused = False
+        """Whether nothing will be added before the packer is released."""
 
     def add(self, payload: bytes, ends: tuple[int, ...]) -> None:
         """Append whole documents."""
@@ -90,6 +63,10 @@ class Packer:
         self._done: set[int] = set()
         self._growths: dict[int, Growth] = {}
         self._failure: TenError | None = None
+        self._epoch_tokens: int | None = None
+        self._released = not order.slow_start
+        self.supply = Supply()
+        """What packing has cost so far."""
         self._heard = time.monotonic()
         """When the process last spoke, or when a wait began if that is later: it has nothing to say between."""
         self._process = self._start()
@@ -107,8 +84,24 @@ class Packer:
                 self._growths[unit] = Growth("<u2" if self._order.recipe.dtype == "U16" else "<u4")
         self._send(Request(unit=unit, grow=grow))
 
+    def release(self) -> None:
+        """Let a process that starts slowly fetch and pack ahead; later calls do nothing."""
+        with self._changed:
+            released, self._released = self._released, True
+        if not released:
+            self._send(Release())
+
+    def epoch_tokens(self) -> int:
+        """Estimated training tokens in an epoch, which the order must have asked for; waits for it."""
+        with self._changed:
+            self._heard = time.monotonic()
+            while self._epoch_tokens is None:
+                self._wait(f"the first documents of {self._order.recipe.corpus.dataset}")
+            return self._epoch_tokens
+
     def wait_done(self, unit: int) -> None:
         """Until the unit's shard is published. Raises what packing it raised; ServiceUnavailable past the deadline."""
+        self.release()
         with self._changed:
             self._heard = time.monotonic()
             while unit not in self._done:
@@ -125,6 +118,8 @@ class Packer:
                 growth = self._growths.get(unit)
                 if growth is not None and growth.tokens >= tokens:
                     return growth.snapshot()
+                if growth is not None and growth.is_paused:
+                    self.release()
                 self._wait(f"the first rows of unit {unit} of {self._order.recipe.corpus.dataset}")
             return None
 
@@ -193,9 +188,14 @@ class Packer:
             self._heard = time.monotonic()
             if event.kind == "grew" and event.unit in self._growths and len(payload) == event.payload:
                 self._growths[event.unit].add(payload, event.ends)
+            elif event.kind == "paused" and event.unit in self._growths:
+                self._growths[event.unit].is_paused = True
+            elif event.kind == "epoch":
+                self._epoch_tokens = event.tokens
             elif event.kind == "done":
                 self._done.add(event.unit)
                 self._growths.pop(event.unit, None)
+                self.supply += event.supply or Supply()
             elif event.kind == "failed":
                 self._failure = _rebuilt(event)
             self._changed.notify_all()

@@ -6,7 +6,9 @@ import sys
 import threading
 import time
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,12 @@ from numpy.typing import NDArray
 from ten import logs
 from ten.data.cache import ShardCache
 from ten.data.engines import Encoder
-from ten.data.pack import open_encoder
-from ten.data.packer import Event, PackerOrder, Request
-from ten.data.packing import pack_unit
+from ten.data.estimate import epoch_tokens
+from ten.data.flow import RANGES_AHEAD, Flow
+from ten.data.pack import journal_of, open_encoder, packed_until
+from ten.data.packer_messages import Event, PackerOrder, Release, Request
+from ten.data.packing import Work, pack_unit
+from ten.data.supply import Supply
 from ten.errors import DataError, TenError
 from ten.store.opening import open_store
 
@@ -33,11 +38,10 @@ def main() -> None:
     logs.show_messages()
     speaker = _Speaker()
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=PackerOrder)
-    pool = ThreadPoolExecutor(order.threads, thread_name_prefix="pack")
-    tools = pool.submit(_open, order, speaker)  # not here: this thread must see at any moment that stdin closes
+    server = _Server(order, speaker)
     for line in sys.stdin.buffer:
-        pool.submit(_serve, msgspec.json.decode(line, type=Request), tools, order.batch_rows, speaker)
-    os._exit(0)  # units half packed are worth nothing: publication is atomic
+        server.take(msgspec.json.decode(line, type=Request | Release))
+    os._exit(0)  # what is half packed is in the journal or worth nothing: publication is atomic
 
 
 class _Speaker:
@@ -70,35 +74,103 @@ class _Pulse:
             self._speaker.say(Event(kind="alive", unit=self._unit))
 
 
-def _open(order: PackerOrder, speaker: _Speaker) -> tuple[ShardCache, Encoder]:
-    cache = ShardCache(open_store(order.store), order.recipe, Path(order.cache_dir) if order.cache_dir else None)
-    encoder, notes = open_encoder(order.recipe, order.engine)
-    for note in notes:
-        speaker.say(Event(kind="note", message=note))
-    return cache, encoder
+class _Server:
+    """Packs what is asked for on a few threads; the calling thread is free to see at any moment that stdin closes."""
 
+    def __init__(self, order: PackerOrder, speaker: _Speaker) -> None:
+        self._order, self._speaker = order, speaker
+        self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="pack")
+        self._released = threading.Event()
+        self._opening = threading.Lock()
+        self._encoder: Encoder | None = None
+        if not order.slow_start:
+            self._released.set()
+        if order.estimate:
+            self._submit(-1, self._estimate)
 
-def _serve(request: Request, tools: "Future[tuple[ShardCache, Encoder]]", batch_rows: int, speaker: _Speaker) -> None:
-    unit = request.unit
+    @cached_property
+    def _cache(self) -> ShardCache:
+        order = self._order
+        return ShardCache(open_store(order.store), order.recipe, Path(order.cache_dir) if order.cache_dir else None)
 
-    def grow(tokens: NDArray[Any], ends: NDArray[np.uint64]) -> None:
+    def take(self, message: Request | Release) -> None:
+        """Begin what a message asks for."""
+        if isinstance(message, Release):
+            self._released.set()
+        else:
+            self._submit(message.unit, partial(self._serve, message))
+
+    def _submit(self, unit: int, task: Callable[[], None]) -> None:
+        self._pool.submit(self._guarded, unit, task)
+
+    def _guarded(self, unit: int, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except TenError as error:
+            self._speaker.say(Event(kind="failed", unit=unit, error=type(error).__name__, message=str(error)))
+        except Exception as error:  # a bug: its traceback goes to stderr, its name to the trainer
+            traceback.print_exc()
+            self._speaker.say(Event(kind="failed", unit=unit, error=type(error).__name__, message=str(error)))
+
+    def _serve(self, request: Request) -> None:
+        if not request.grow:
+            self._released.wait()
+        supply = Supply() if _is_cached(self._cache, request.unit) else self._pack(self._cache, request)
+        self._cache.forget(request.unit)
+        self._speaker.say(Event(kind="done", unit=request.unit, supply=supply))
+
+    def _estimate(self) -> None:
+        tokens = epoch_tokens(self._cache.recipe, self._open_encoder(0).encode)
+        self._speaker.say(Event(kind="epoch", tokens=tokens))
+
+    def _open_encoder(self, unit: int) -> Encoder:
+        """The one encoder, proved on the unit that is the first to need it: what is fetched for that serves it too."""
+        with self._opening:
+            if self._encoder is None:
+                recipe = self._cache.recipe
+                begin = packed_until(self._cache, unit)
+                self._encoder, notes = open_encoder(recipe, recipe.units[unit], self._order.engine, begin)
+                for note in notes:
+                    self._speaker.say(Event(kind="note", message=note))
+            return self._encoder
+
+    def _pack(self, cache: ShardCache, request: Request) -> Supply:
+        unit, recipe = request.unit, cache.recipe
+        encoder = self._open_encoder(unit)
+        began, paused = time.perf_counter(), 0.0
+
+        def pause() -> None:
+            nonlocal paused
+            if not self._released.is_set():
+                self._speaker.say(Event(kind="paused", unit=unit))
+                asked = time.perf_counter()
+                self._released.wait()
+                paused += time.perf_counter() - asked
+
+        with journal_of(cache, unit) as journal:
+            work = Work(
+                grow=partial(self._show, unit) if request.grow else None,
+                pulse=_Pulse(self._speaker, unit),
+                pause=pause,
+                batch_rows=self._order.batch_rows,
+                journal=journal,
+                flow=Flow(ahead=lambda: RANGES_AHEAD if self._released.is_set() else 0),
+            )
+            data = pack_unit(recipe, recipe.units[unit], encoder, work)
+            packed = time.perf_counter()
+            cache.add(unit, data)
+        return Supply(
+            network_s=work.flow.network_s,
+            decode_s=max(0.0, packed - began - paused - work.flow.network_s - work.tokenize_s),
+            tokenize_s=work.tokenize_s,
+            disk_s=time.perf_counter() - packed,
+            text_bytes=work.text_bytes,
+        )
+
+    def _show(self, unit: int, tokens: NDArray[Any], ends: NDArray[np.uint64]) -> None:
         payload = tokens.tobytes()
-        speaker.say(Event(kind="grew", unit=unit, ends=tuple(ends.tolist()), payload=len(payload)), payload)
-
-    try:
-        cache, encoder = tools.result()
-        if not _is_cached(cache, unit):
-            recipe = cache.recipe
-            shown = grow if request.grow else None
-            pulse = _Pulse(speaker, unit)
-            cache.add(unit, pack_unit(recipe, recipe.units[unit], encoder, shown, batch_rows=batch_rows, pulse=pulse))
-        cache.forget(unit)
-        speaker.say(Event(kind="done", unit=unit))
-    except TenError as error:
-        speaker.say(Event(kind="failed", unit=unit, error=type(error).__name__, message=str(error)))
-    except Exception as error:  # a bug: its traceback goes to stderr, its name to the trainer
-        traceback.print_exc()
-        speaker.say(Event(kind="failed", unit=unit, error=type(error).__name__, message=str(error)))
+        event = Event(kind="grew", unit=unit, ends=tuple(ends.tolist()), payload=len(payload))
+        self._speaker.say(event, payload)
 
 
 def _is_cached(cache: ShardCache, unit: int) -> bool:

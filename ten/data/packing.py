@@ -1,19 +1,22 @@
 """Packing: a unit's documents → its shard; a pure function of recipe and unit."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ten.data.documents import BATCH_ROWS, read_documents
+from ten.data.documents import BATCH_ROWS, read_segments
 from ten.data.engines import Encoder, Ids
+from ten.data.flow import Flow
+from ten.data.journal import Journal, Place
 from ten.data.recipe import Recipe
-from ten.data.shards import ShardHeader, encode_shard
 from ten.data.split import is_held_out
-from ten.data.units import Part, Unit
-from ten.errors import DataError
+from ten.data.unit_tokens import UnitTokens
+from ten.data.units import Unit
 
 GROWTH_TOKENS = 2**16
 """After so many new tokens a growing shard is shown to its reader."""
@@ -22,111 +25,94 @@ Growth = Callable[[Ids, NDArray[np.uint64]], None]
 """Called with the tokens of whole training documents and the positions in the shard where these end."""
 
 
-def pack_unit(
-    recipe: Recipe,
-    unit: Unit,
-    encoder: Encoder,
-    grow: Growth | None = None,
-    *,
-    batch_rows: int = BATCH_ROWS,
-    pulse: Callable[[], None] = lambda: None,
-) -> bytes:
-    """The bytes of a unit's shard. `grow` sees the training tokens while they are made.
+def _nothing() -> None:
+    """A hook that nobody uses."""
 
-    `pulse` is called with every record: to say that work goes on, or to end it by an exception. Memory holds the
-    unit's tokens, never the corpus. Raises what reading its documents raises.
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """How one unit is packed, and what that cost; nothing of it changes the shard's bytes."""
+
+    grow: Growth | None = None
+    """Sees the training tokens while they are made."""
+    pulse: Callable[[], None] = _nothing
+    """Called with every record: to say that work goes on, or to end it by an exception."""
+    pause: Callable[[], None] = _nothing
+    """Called after each segment; may wait."""
+    batch_rows: int = BATCH_ROWS
+    journal: Journal | None = None
+    """Keeps finished segments until the unit is whole."""
+    flow: Flow = field(default_factory=Flow)
+    tokenize_s: float = 0.0
+    """Seconds spent in the encoder."""
+    text_bytes: int = 0
+
+
+def pack_unit(recipe: Recipe, unit: Unit, encoder: Encoder, work: Work | None = None) -> bytes:
+    """The bytes of a unit's shard.
+
+    Memory holds the unit's tokens, never the corpus. Raises what reading its documents raises.
     """
-    training, held_out = _Stream(recipe), _Stream(recipe)
-    held_out_bytes: list[int] = []
+    work = work or Work()
+    work.flow.skip_bad = recipe.skip_bad
+    made, place = UnitTokens(recipe), Place()
+    for harvest, content in work.journal.read() if work.journal else ():
+        made.restore(content)
+        made.skipped, made.bad, place = harvest.skipped, harvest.bad, harvest.place
+    _show(made, work, least=1)
+    for number in range(place.part, len(unit.parts)):
+        _pack_part(recipe, unit, place if number == place.part else Place(part=number), encoder, made, work)
+    _show(made, work, least=0)
+    return made.shard(unit.index)
+
+
+def _pack_part(recipe: Recipe, unit: Unit, begin: Place, encoder: Encoder, made: UnitTokens, work: Work) -> None:
+    """Add what lies behind `begin` in one of the unit's parts, segment by segment."""
+    part = unit.parts[begin.part]
+    corpus = recipe.corpus
+    records, segments, bad = begin.records, begin.segments, made.bad - work.flow.bad
+    with closing(
+        read_segments(
+            corpus.files[part.file], part.part, part.parts, corpus.text_column, recipe.invalid_text, work.batch_rows,
+            first=segments, flow=work.flow,
+        )
+    ) as found:  # fmt: skip
+        for texts in found:
+            wanted = None if part.records is None else part.records - records
+            records += _take(recipe, unit, islice(texts, wanted), encoder, made, work)
+            segments += 1
+            made.bad = bad + work.flow.bad
+            if work.journal:
+                place = Place(part=begin.part, segments=segments, records=records)
+                work.journal.append(place, made.skipped, made.bad, made.segment())
+            if records == part.records:
+                return
+            work.pause()
+
+
+def _take(
+    recipe: Recipe, unit: Unit, texts: Iterable[str | None], encoder: Encoder, made: UnitTokens, work: Work
+) -> int:
+    """Encode and add the records of a segment; how many there were."""
     set_apart = unit.index >= recipe.training_units
-    skipped = shown = 0
-    for text in _texts(recipe, unit, batch_rows):
-        pulse()
+    records = 0
+    for text in texts:
+        work.pulse()
+        records += 1
         if not text:
-            skipped += 1
+            made.skipped += 1
             continue
         raw = text.encode("utf-8", errors="surrogatepass")
+        began = time.perf_counter()
         ids = encoder.encode(text)
-        if set_apart or is_held_out(raw, recipe.split):
-            held_out.append(ids)
-            held_out_bytes.append(len(raw))
-            continue
-        training.append(ids)
-        if grow is not None and training.tokens - shown >= GROWTH_TOKENS:
-            grow(*training.fresh())
-            shown = training.tokens
-    if grow is not None:
-        grow(*training.fresh())
-    header = ShardHeader(
-        fingerprint=recipe.fingerprint,
-        tokenizer=recipe.tokenizer.fingerprint,
-        unit=unit.index,
-        dtype="U16" if recipe.dtype == "U16" else "U32",
-        tokens=training.tokens,
-        documents=len(training.ends),
-        held_out_tokens=held_out.tokens,
-        held_out_documents=len(held_out.ends),
-        skipped=skipped,
-    )
-    return encode_shard(
-        header,
-        {
-            "tokens": training.array(),
-            "document_ends": np.array(training.ends, dtype="<u8"),
-            "held_out_tokens": held_out.array(),
-            "held_out_ends": np.array(held_out.ends, dtype="<u8"),
-            "held_out_bytes": np.array(held_out_bytes, dtype="<u8"),
-        },
-    )
+        work.tokenize_s += time.perf_counter() - began
+        work.text_bytes += len(raw)
+        made.add(ids, len(raw), held_out=set_apart or is_held_out(raw, recipe.split))
+        _show(made, work, least=GROWTH_TOKENS)
+    return records
 
 
-class _Stream:
-    """Documents' tokens one after another, each closed by the end-of-document id."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._dtype: Any = np.dtype("<u2" if recipe.dtype == "U16" else "<u4")
-        self._tokenizer = recipe.tokenizer
-        self._end = np.array([recipe.tokenizer.end_of_document], dtype=self._dtype)
-        self._pieces: list[NDArray[Any]] = []
-        self.tokens = 0
-        self.ends: list[int] = []
-        self._shown = 0
-
-    def append(self, ids: Ids) -> None:
-        if ids.size and int(ids.max()) >= self._tokenizer.vocabulary:
-            raise DataError(
-                f"tokenizer {self._tokenizer.name!r} gave id {int(ids.max())} outside its vocabulary of "
-                f"{self._tokenizer.vocabulary}"
-            )
-        if (ids == self._tokenizer.end_of_document).any():
-            raise DataError(
-                f"tokenizer {self._tokenizer.name!r} gives its end-of-document id {self._tokenizer.end_of_document} "
-                "for plain text; name a special token with --set data.end_of_document=TOKEN"
-            )
-        self._pieces += (ids.astype(self._dtype), self._end)
-        self.tokens += len(ids) + 1
-        self.ends.append(self.tokens)
-
-    def fresh(self) -> tuple[NDArray[Any], NDArray[np.uint64]]:
-        """The tokens and ends of the documents appended since the last call."""
-        pieces, ends = self._pieces[2 * self._shown :], self.ends[self._shown :]
-        self._shown = len(self.ends)
-        return _joined(pieces, self._dtype), np.array(ends, dtype="<u8")
-
-    def array(self) -> NDArray[Any]:
-        return _joined(self._pieces, self._dtype)
-
-
-def _joined(pieces: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    return np.concatenate(pieces) if pieces else np.empty(0, dtype=dtype)
-
-
-def _texts(recipe: Recipe, unit: Unit, batch_rows: int) -> Iterator[str | None]:
-    for part in unit.parts:
-        yield from _part_texts(recipe, part, batch_rows)
-
-
-def _part_texts(recipe: Recipe, part: Part, batch_rows: int) -> Iterator[str | None]:
-    file = recipe.corpus.files[part.file]
-    column, invalid = recipe.corpus.text_column, recipe.invalid_text
-    return islice(read_documents(file, part.part, part.parts, column, invalid, batch_rows), part.records)
+def _show(made: UnitTokens, work: Work, least: int) -> None:
+    """Show what is new to whoever watches, when it is enough."""
+    if work.grow is not None and made.unseen >= least:
+        work.grow(*made.show())

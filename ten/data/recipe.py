@@ -8,12 +8,14 @@ import msgspec
 
 from ten.data.corpus import Corpus, list_corpus
 from ten.data.documents import count_records, text_column
+from ten.data.hub_corpus import hub_name, list_hub_corpus
 from ten.data.split import Split, plan_split
 from ten.data.text import InvalidText
 from ten.data.tokens import Tokenizer
 from ten.data.units import Part, Unit, first_records, plan_units, text_bytes
+from ten.errors import SpecError
 
-PACKER_VERSION = 1
+PACKER_VERSION = 2
 """Raised when the same recipe would give other bytes."""
 
 
@@ -25,6 +27,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     split: Split
     tokenizer: Tokenizer
     invalid_text: InvalidText = "error"
+    skip_bad: bool = False
+    """Whether Parquet row groups that do not decode are left out and counted."""
     fingerprint: str = ""
 
     @property
@@ -43,9 +47,28 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.units) - self.split.units
 
 
-def open_corpus(dataset: str, column: str | None = None, ignoring: Path | None = None) -> Corpus:
-    """A dataset's listing with its text column settled by the first file that has one."""
-    corpus = list_corpus(dataset, ignoring)
+def open_corpus(
+    dataset: str,
+    column: str | None = None,
+    ignoring: Path | None = None,
+    *,
+    revision: str | None = None,
+    split: str | None = None,
+) -> Corpus:
+    """A dataset's listing with its text column settled by the registry or the first file that has one.
+
+    `revision` and `split` are of a hub dataset; SpecError where another has one. Raises what listing and reading raise.
+    """
+    hub = hub_name(dataset)
+    if hub is None and (revision is not None or split is not None):
+        setting = "data.revision" if revision is not None else "data.split"
+        raise SpecError(f"{setting}={revision or split!r}: {dataset} is no hub dataset and has none; unset it")
+    if hub is None:
+        corpus = list_corpus(dataset, ignoring)
+    else:
+        corpus = list_hub_corpus(hub, revision=revision, split=split, column=column)
+        if corpus.text_column is not None:
+            return corpus
     for file in corpus.files:
         if file.bytes and (found := text_column(file, column)) is not None:
             return msgspec.structs.replace(corpus, text_column=found)
@@ -56,23 +79,41 @@ def make_recipe(
     corpus: Corpus,
     tokenizer: Tokenizer,
     *,
-    subset_size: int | None = None,
+    training: tuple[Unit, ...] | None = None,
     invalid_text: InvalidText = "error",
+    skip_bad: bool = False,
     split: Split | None = None,
 ) -> Recipe:
-    """The recipe for a corpus, or for its first `subset_size` records in order; `split` replaces the planned."""
-    units = plan_units(corpus.files)
-    if subset_size is not None:
-        units = first_records(units, subset_size, partial(_count, corpus))
+    """The recipe for a corpus, or for those units of its training files that `subset_units` chose.
+
+    A corpus with held-out files of its own has these set apart, whole; `split` replaces what is planned.
+    """
+    everything, held_out = _divide(corpus)
+    parts = (*(everything if training is None else training), *held_out)
+    units = tuple(msgspec.structs.replace(unit, index=index) for index, unit in enumerate(parts))
     sizes = [sum(text_bytes(corpus.files[part.file]) / part.parts for part in unit.parts) for unit in units]
     recipe = Recipe(
         corpus=corpus,
         units=units,
-        split=split or plan_split(sizes),
+        split=split or (Split(units=len(held_out)) if held_out else plan_split(sizes)),
         tokenizer=tokenizer,
         invalid_text=invalid_text,
+        skip_bad=skip_bad,
     )
     return msgspec.structs.replace(recipe, fingerprint=_fingerprint(recipe))
+
+
+def subset_units(corpus: Corpus, records: int) -> tuple[Unit, ...]:
+    """The units of the first so many training records in order; reads as much as it takes to count them."""
+    return first_records(_divide(corpus)[0], records, partial(_count, corpus))
+
+
+def _divide(corpus: Corpus) -> tuple[tuple[Unit, ...], tuple[Unit, ...]]:
+    """Units of the training files, and of those that the dataset itself holds out."""
+    units = plan_units(corpus.files, corpus.held_out_files)
+    first = len(corpus.files) - corpus.held_out_files
+    training = tuple(unit for unit in units if unit.parts[0].file < first)
+    return training, units[len(training) :]
 
 
 def _count(corpus: Corpus, part: Part, limit: int) -> int:
@@ -88,5 +129,6 @@ def _fingerprint(recipe: Recipe) -> str:
         recipe.invalid_text,
         recipe.split,
         recipe.units,
+        *(["skip_bad"] if recipe.skip_bad else []),
     ]
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()

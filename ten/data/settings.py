@@ -8,7 +8,9 @@ from msgspec import Meta
 from ten.data.corpus import STDLIB
 from ten.data.documents import BATCH_ROWS
 from ten.data.text import InvalidText
+from ten.errors import SpecError
 from ten.settings import Positive
+from ten.units import parse_bytes
 
 Engine = Literal["auto", "gigatoken", "fastokens", "tiktoken", "tokenizers"]
 
@@ -17,8 +19,18 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Which text, which tokenizer, how long a row is."""
 
     dataset: Annotated[
-        str, Meta(description="A file, folder or glob of .parquet .jsonl .jsonl.gz .jsonl.zst .txt files, or stdlib.")
+        str,
+        Meta(
+            description="A registered name (finewebedu, openwebtext, pg19, wikitext-103, imdb, ag_news, tinystories), "
+            "the hub's namespace/repo[:config], a file, folder or glob of .parquet .jsonl .jsonl.gz .jsonl.zst .txt "
+            ".csv .tsv .json .arrow files, or stdlib."
+        ),
     ] = STDLIB
+    revision: Annotated[
+        str | None,
+        Meta(description="Branch, tag or commit of a hub dataset; unset: main as it is when first used, then pinned."),
+    ] = None
+    split: Annotated[str | None, Meta(description="Split of a hub dataset to train on; unset: train.")] = None
     text_column: Annotated[
         str | None, Meta(description="Column or key that holds the text; unset: text, or the only one of strings.")
     ] = None
@@ -40,6 +52,10 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     invalid_text: Annotated[InvalidText, Meta(description="Bytes that are not UTF-8: error, or replace by U+FFFD.")] = (
         "error"
     )
+    skip_bad: Annotated[
+        bool,
+        Meta(description="Parquet row groups that do not decode: skip and count them instead of stopping."),
+    ] = False
     reset_carry: Annotated[bool, Meta(description="Start every document with an empty carry.")] = True
     pack_threads: Annotated[int, Meta(ge=1, le=256, description="Units packed side by side.")] = 2
     batch_size: Annotated[int, Meta(ge=1, le=100_000, description="Records read at a time from Parquet.")] = BATCH_ROWS
@@ -49,3 +65,21 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cache_dir: Annotated[
         str | None, Meta(description="Folder for shards and trained tokenizers in front of the store.")
     ] = None
+    keep_files: Annotated[
+        bool, Meta(description="Keep the raw files of a hub dataset under cache_dir when packing.")
+    ] = False
+    cache_limit: Annotated[
+        str | int | None,
+        Meta(
+            description="Most bytes of shards kept on this disk while streaming, such as 40GB; unset: the free space "
+            "less room for the checkpoints kept."
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that is no size."""
+        if self.cache_limit is not None:
+            try:
+                parse_bytes(self.cache_limit)
+            except SpecError as error:
+                raise SpecError(f"data.cache_limit: {error}") from None

@@ -37,6 +37,8 @@ class ShardHeader(msgspec.Struct, frozen=True, kw_only=True):
     held_out_documents: Count
     skipped: Count
     """Records left out because they had no text."""
+    bad: Count = 0
+    """Row groups left out because they did not decode."""
     sha256: str = ""
     """Of this header without it and of everything after the header."""
 

@@ -1,9 +1,10 @@
 """Text: bytes of a file as one document, and what to do where they are not UTF-8."""
 
-from pathlib import Path
 from typing import Literal
 
 from ten.data.corpus import SourceFile
+from ten.data.flow import Flow
+from ten.data.sources import open_source
 from ten.errors import DataError
 from ten.units import format_bytes
 
@@ -12,14 +13,15 @@ MAX_DOCUMENT_BYTES = 2**30
 """A larger document is refused: it would not be one text but a corpus that was not split."""
 
 
-def read_text(file: SourceFile, invalid: InvalidText) -> str:
+def read_text(file: SourceFile, invalid: InvalidText, flow: Flow | None = None) -> str:
     """A whole plain-text file as one document, without a byte-order mark."""
     if file.bytes > MAX_DOCUMENT_BYTES:
         raise DataError(
             f"{file.path}: {format_bytes(file.bytes)} of plain text is one document here, and the limit is "
             f"{format_bytes(MAX_DOCUMENT_BYTES)}; write one document a line as .jsonl"
         )
-    return decode(Path(file.path).read_bytes(), file, 0, invalid).removeprefix("\ufeff")
+    with open_source(file, flow) as source:
+        return decode(source.read(), file, 0, invalid).removeprefix("\ufeff")
 
 
 def decode(raw: bytes, file: SourceFile, at: int, invalid: InvalidText) -> str:

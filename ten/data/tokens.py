@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from ten.data.definition import normal_form
+from ten.data.hub_tokenizer import hub_tokenizer, is_hub_name, parse_definition
 from ten.errors import MissingInput, SpecError
 from ten.settings import nearest
 
@@ -57,31 +59,51 @@ def trained_vocabulary(name: str) -> int | None:
     return size
 
 
-def load_tokenizer(name: str, end_of_document: str | None = None) -> Tokenizer:
-    """The tokenizer called `gpt2` (published vocabulary, comes with the package) or in a tokenizer.json.
+def load_tokenizer(name: str, end_of_document: str | None = None, cache_dir: Path | None = None) -> Tokenizer:
+    """The tokenizer called `gpt2` (comes with the package), in a tokenizer.json, or of a hub's `namespace/repo[@rev]`.
 
-    Raises MissingInput when there is none and SpecError when the file is none or its end-of-document token unknown.
+    A path that is there wins over a repository of that name; what the hub gave is kept in `cache_dir`. Raises
+    MissingInput when there is none, SpecError when the file is none or its end-of-document token unknown, and what the
+    hub's transport raises.
     """
-    if name == "gpt2":
-        return make_tokenizer(name, _gpt2(), end_of_document)
+    if name == "gpt2":  # known to be understood, and checking it would take as long as all else before training
+        return _assembled(name, _gpt2(), end_of_document)
     path = Path(name).expanduser()
     if path.is_dir():
         path /= "tokenizer.json"
-    if not path.is_file():
-        raise MissingInput(
-            f"tokenizer {name!r}: no such file; give the path of a tokenizer.json, 'gpt2', or 'bpe:SIZE' to train one"
-        )
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise SpecError(f"{path}: not a readable tokenizer.json: {error}") from None
-    if not isinstance(tree, dict) or not isinstance(tree.get("model"), dict):
-        raise SpecError(f"{path}: not a tokenizer.json: it has no model")
-    return make_tokenizer(name, tree, end_of_document)
+    if path.is_file():
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise SpecError(f"{path}: not a readable tokenizer.json: {error}") from None
+        return make_tokenizer(name, parse_definition(content, str(path)), end_of_document)
+    if is_hub_name(name):
+        try:
+            tree = hub_tokenizer(name, cache_dir or Path("~/.cache/ten").expanduser())
+        except MissingInput as error:
+            raise MissingInput(f"tokenizer {name!r}: no such file or folder here, and at the hub: {error}") from None
+        return make_tokenizer(name, tree, end_of_document)
+    raise MissingInput(
+        f"tokenizer {name!r}: no such file; give the path of a tokenizer.json, 'gpt2', the hub's namespace/repo, or "
+        f"'bpe:SIZE' to train one"
+    )
 
 
 def make_tokenizer(name: str, tree: dict[str, Any], end_of_document: str | None = None) -> Tokenizer:
-    """A tokenizer from the content of a tokenizer.json. Raises SpecError where no token can end a document."""
+    """A tokenizer from the content of a tokenizer.json.
+
+    Raises SpecError where no token can end a document and where the library does not understand it.
+    """
+    tokenizer = _assembled(name, tree, end_of_document)
+    try:
+        _library_tokenizer(tokenizer.definition)
+    except ValueError as error:
+        raise SpecError(f"tokenizer {name!r}: {error}") from None
+    return tokenizer
+
+
+def _assembled(name: str, tree: dict[str, Any], end_of_document: str | None) -> Tokenizer:
+    tree = normal_form(tree)
     added = tree.get("added_tokens") or []
     special = {token["content"]: int(token["id"]) for token in added if token.get("special")}
     in_model = _model_ids(tree["model"])
@@ -92,11 +114,10 @@ def make_tokenizer(name: str, tree: dict[str, Any], end_of_document: str | None 
     kept = [_placeholder(token) if token["id"] in hidden else token for token in added if token["id"] not in dropped]
     tree = {**tree, "model": _unmatchable(tree["model"], end), "added_tokens": kept}
     tree |= {"truncation": None, "padding": None, "post_processor": None}
-    definition = json.dumps(tree, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
     try:
-        _library_tokenizer(definition)
-    except ValueError as error:
-        raise SpecError(f"tokenizer {name!r}: {error}") from None
+        definition = msgspec.json.encode(tree, order="sorted").decode()
+    except UnicodeEncodeError as error:
+        raise SpecError(f"tokenizer {name!r}: an entry of its vocabulary is not Unicode: {error.reason}") from None
     digest = hashlib.sha256(f"{definition}\n{end}".encode()).hexdigest()
     size = 1 + max(ids.values())
     return Tokenizer(name=name, definition=definition, vocabulary=size, end_of_document=end, fingerprint=digest)
@@ -154,7 +175,7 @@ def _library_tokenizer(definition: str) -> Any:
 def _gpt2() -> dict[str, Any]:
     """A tokenizer.json from the published vocabulary (Radford et al. 2019), as the original encoder reads it."""
     folder = files("ten.data") / "gpt2"
-    vocabulary = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    vocabulary = msgspec.json.decode((folder / "encoder.json").read_bytes())
     _version, *merges = (folder / "vocab.bpe").read_text(encoding="utf-8").rstrip("\n").split("\n")
     return byte_level_bpe(vocabulary, [merge.split(" ") for merge in merges])
 

@@ -30,8 +30,8 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
 
 
-def plan_units(files: Sequence[SourceFile]) -> tuple[Unit, ...]:
-    """All units of a corpus, in listing order.
+def plan_units(files: Sequence[SourceFile], held_out_files: int = 0) -> tuple[Unit, ...]:
+    """All units of a corpus, in listing order; none holds parts of both the last `held_out_files` and the others.
 
     A unit aims at 64 MiB of text, less for a small corpus: it is cut into some 32 units, so that its rows can be
     shuffled and packed in parallel. Large Parquet and plain JSONL files are split, small files are grouped.
@@ -42,7 +42,8 @@ def plan_units(files: Sequence[SourceFile]) -> tuple[Unit, ...]:
     weight = 0.0
     for number, file in enumerate(files):
         parts = _parts(file, target)
-        if group and (len(parts) > 1 or weight + text_bytes(file) > target):
+        is_boundary = number == len(files) - held_out_files
+        if group and (is_boundary or len(parts) > 1 or weight + text_bytes(file) > target):
             units.append(Unit(index=len(units), parts=tuple(group)))
             group, weight = [], 0.0
         if len(parts) > 1:

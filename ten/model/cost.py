@@ -5,6 +5,8 @@ Nothing is built: `ten plan` needs no torch. A test holds `parameters` equal to 
 
 from ten.model.presets import ModelConfig, padded_vocabulary
 
+CHECKPOINT_BYTES_PER_WEIGHT = 12
+"""In a checkpoint: the weight and AdamW's two moments, in float32."""
 _FLOAT32_BYTES = 4
 _INT64_BYTES = 8
 _SCAN_FLOPS = 8  # one complex multiply and add

@@ -19,6 +19,7 @@ from ten.train.evaluate import bits_per_byte
 from ten.train.interval import Interval, Timer
 from ten.train.metrics import MetricsLog, StepMetrics
 from ten.train.schedule import LearningRate
+from ten.train.starvation import Starvation
 from ten.train.step import Stepper, StepResult
 from ten.train.stopping import Interrupted, StopRequest
 from ten.train.throughput import Throughput
@@ -26,6 +27,7 @@ from ten.train.throughput import Throughput
 if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
     from ten.data.loader import StepBatch
+    from ten.data.supply import Supply
 
 
 log = logging.getLogger(__name__)
@@ -40,13 +42,16 @@ class Outcome:
     """Nats per token of the last step; None when this attempt had none to take and no metrics were kept."""
     held_out_bits_per_byte: float | None
     checkpoint: Path
+    waited_share: float | None
+    """Part of this attempt's time in training that went into waiting for data; None when it had no step to take."""
 
 
 class Training:
     """What one attempt works with. Every rank has one; rank 0's alone writes.
 
     `position` is what `checkpoints.restore` gave and `loader` begins there. `total_tokens` is the length of the whole
-    run, fixed when it began. `stop` is the one that `stepper` polls.
+    run, fixed when it began. `stop` is the one that `stepper` polls. `supply` tells what making shards has cost, for
+    the warning that the data is too slow.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Training:
         evaluate_every: Interval,
         checkpoint_every: Interval,
         stop: StopRequest,
+        supply: Callable[[], Supply | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         now = clock()
@@ -76,8 +82,12 @@ class Training:
         self._checkpoints = checkpoints
         self._metrics = MetricsLog(metrics_path, position.step) if self.world.is_first else None
         self._stop = stop
+        self._supply = supply
         self._clock = clock
         self._began = now - position.seconds
+        self._restored = position
+        self._waited = 0.0
+        self._starvation = Starvation()
         self._throughput = Throughput(position.tokens, now)
         self._evaluation = Timer(evaluate_every, now)
         self._checkpoint = Timer(checkpoint_every, now)
@@ -91,6 +101,12 @@ class Training:
     def seconds_left(self) -> float | None:
         """Time to the end at the recent rate."""
         return self._throughput.seconds_left(self.total_tokens)
+
+    @property
+    def waited_share(self) -> float | None:
+        """Part of this attempt's time in training that went into waiting for data; None before its first step."""
+        seconds = self.position.seconds - self._restored.seconds
+        return self._waited / seconds if self.position.step > self._restored.step and seconds > 0 else None
 
     def next_batch(self) -> tuple[StepBatch | None, float]:
         """The next batch and the seconds it was waited for; no batch when a signal came first."""
@@ -112,6 +128,7 @@ class Training:
 
     def step(self, batch: StepBatch | None, waited: float) -> StepMetrics | None:
         """Train on `batch` and advance; None when a stop came first, and then nothing has changed."""
+        begun = self._clock()
         after = batch.cursor.tokens if batch else self.position.tokens
         rate = self._schedule.for_step(self.position.tokens, after)
         result = self._stepper.take(batch, step=self.position.step + 1, learning_rate=rate)
@@ -120,6 +137,7 @@ class Training:
         now = self._clock()
         self.position = Position(step=self.position.step + 1, cursor=batch.cursor, seconds=now - self._began)
         self._throughput.add(self.position.tokens, now)
+        self._note_wait(waited, now - begun)
         return self._describe(batch, result, rate, waited)
 
     def evaluate_if_due(self, metrics: StepMetrics) -> StepMetrics:
@@ -148,6 +166,8 @@ class Training:
         if self.position.step == 0:
             return Resumable(f"stopped by {reason} before the first step, with nothing to save; run it again")
         folder = self._save()
+        if self.world.is_first and self.waited_share is not None:
+            log.info("waited for data %.1f%% of the time", 100 * self.waited_share)
         # A rank that ends early makes torchrun end the others, rank 0 in the middle of its checkpoint.
         self.world.barrier()
         return Resumable(
@@ -169,7 +189,20 @@ class Training:
                 self._metrics.amend(msgspec.structs.replace(last, held_out_bits_per_byte=value))
         self.world.barrier()
         loss = last.loss if last else None
-        return Outcome(position=self.position, loss=loss, held_out_bits_per_byte=value, checkpoint=folder)
+        return Outcome(
+            position=self.position,
+            loss=loss,
+            held_out_bits_per_byte=value,
+            checkpoint=folder,
+            waited_share=self.waited_share,
+        )
+
+    def _note_wait(self, waited: float, worked: float) -> None:
+        """Count the wait, and warn where waits are too much of the time."""
+        self._waited += waited
+        warning = self._starvation.add(waited + worked, waited, self._supply())
+        if warning and self.world.is_first:
+            log.warning(warning)
 
     def _describe(self, batch: StepBatch, result: StepResult, rate: float, waited: float) -> StepMetrics:
         digests = self.world.gather_digests(batch.row_digests)

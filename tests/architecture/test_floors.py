@@ -10,6 +10,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("units", "logs", "settings"),
     ("scan", "store"),
+    ("hub",),
     ("model", "data"),
     ("train",),
     ("job",),

@@ -25,7 +25,7 @@ from ten.data.corpus import SourceFile
 from ten.data.cursor import Cursor
 from ten.data.documents import read_documents
 from ten.data.pack import Packed, pack_all
-from ten.data.recipe import Recipe, make_recipe, open_corpus
+from ten.data.recipe import Recipe, make_recipe, open_corpus, subset_units
 from ten.data.shards import Shard, ShardHeader, encode_shard
 from ten.data.split import Split
 from ten.data.tokens import Tokenizer, make_tokenizer
@@ -89,9 +89,13 @@ def records(path: Path, column: str = "text", **options: Any) -> list[str | None
     return list(read_documents(source(path), column=column, **options))
 
 
-def recipe_of(path: Path | str, tokenizer: Tokenizer | None = None, **options: Any) -> Recipe:
+def recipe_of(
+    path: Path | str, tokenizer: Tokenizer | None = None, subset_size: int | None = None, **options: Any
+) -> Recipe:
     """The recipe of a dataset with the small tokenizer."""
-    return make_recipe(open_corpus(str(path)), tokenizer or small_tokenizer(), **options)
+    corpus = open_corpus(str(path))
+    training = None if subset_size is None else subset_units(corpus, subset_size)
+    return make_recipe(corpus, tokenizer or small_tokenizer(), training=training, **options)
 
 
 def all_training(recipe: Recipe) -> Recipe:

@@ -144,6 +144,33 @@ def test_another_tokenizers_pack_is_never_found(packed: ShardCache, corpus_path:
         PretokFill(other, "ten pack it")
 
 
+def test_an_evicted_shard_is_closed_and_gone_from_the_folder_alone(front: ShardCache, store: CountingStore) -> None:
+    first = front.find(2)
+    assert first is not None and front.present() == {2: shard_file(front, 2).stat().st_size} == {2: front.size(2)}
+    front.evict(2)
+    front.evict(2)
+    assert front.present() == {} and front.size(2) is None
+    again = front.find(2)
+    assert again is not None and again is not first and documents_of(again) == documents_of(first)
+    assert store.reads == [shard_key(front, 2)] * 2
+
+
+def test_shards_that_another_process_evicted_are_closed(packed: ShardCache) -> None:
+    reader = ShardCache(packed._store, packed.recipe)
+    kept, evicted = reader.find(1), reader.find(2)
+    packed.evict(2)
+    assert reader.find(2) is evicted
+    reader.forget_evicted()
+    assert reader.find(1) is kept and reader.find(2) is None
+
+
+def test_a_finished_pack_in_its_store_is_kept(packed: ShardCache, tmp_path: Path) -> None:
+    assert packed.is_kept
+    assert not ShardCache(packed._store, packed.recipe, tmp_path / "front").is_kept
+    packed.retract()
+    assert not packed.is_kept
+
+
 def test_few_shards_are_open_at_a_time(packed: ShardCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pack has more shards than a process may have open files."""
     monkeypatch.setattr(cache_module, "_MOST_OPEN", 3)

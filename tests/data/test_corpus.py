@@ -1,5 +1,6 @@
 """Corpus: what a dataset's name leads to."""
 
+import logging
 import os
 import re
 import sysconfig
@@ -66,12 +67,27 @@ def test_what_is_not_there_is_missing_input(tmp_path: Path, monkeypatch: pytest.
         list_corpus(dataset)
 
 
+def test_a_name_that_is_nothing_comes_with_the_names_there_are() -> None:
+    with pytest.raises(MissingInput, match=r"known: ag_news, finewebedu, imdb, .*; or give the hub's namespace/repo"):
+        list_corpus("nope")
+    with pytest.raises(MissingInput, match=r"did you mean 'openwebtext'\? \(known: ag_news, "):
+        list_corpus("openwebtex")
+
+
+def test_a_csv_or_json_file_beside_the_data_is_none_of_it(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "info.json").write_text("{}")
+    with caplog.at_level(logging.INFO):
+        assert names(folder) == ["a.jsonl", "b/00000.txt", "b/00001.txt"]
+    assert "1 file(s) beside the data are not read, such as info.json" in caplog.text
+    assert names(folder / "info.json") == names(folder / "*.json") == ["info.json"]
+
+
 def test_an_empty_folder_is_missing_input(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="no file there; check the path or quote the glob"):
         list_corpus(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["data.csv", "a.jsonl.bz2", "noext"])
+@pytest.mark.parametrize("name", ["data.xlsx", "a.jsonl.bz2", "noext"])
 def test_an_unknown_suffix_is_an_error_that_names_it_and_the_known_ones(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x")
     found = Path(name).suffix or name
@@ -86,7 +102,10 @@ def test_an_unknown_suffix_is_an_error_that_names_it_and_the_known_ones(tmp_path
         ("a.jsonl.GZ", ".jsonl.gz"),
         ("a.jsonl.zst", ".jsonl.zst"),
         ("a.b.parquet", ".parquet"),
-        ("a.csv", ""),
+        ("a.csv", ".csv"),
+        ("a.CSV.gz", ".csv.gz"),
+        ("a.json.gz", ".json.gz"),
+        ("a.csv.zst", ""),
     ],
 )
 def test_the_suffix_decides_the_format(name: str, format: str) -> None:
@@ -99,11 +118,11 @@ def test_the_fingerprint_knows_names_contents_order_and_column_but_not_the_place
     moved = list_corpus(str(tmp_path / "moved"))
     assert moved.fingerprint == before.fingerprint
     assert moved.files[0].path != before.files[0].path
+    assert msgspec.structs.replace(moved, revision="v2").fingerprint == before.fingerprint
     others = [
         msgspec.structs.replace(moved, files=moved.files[::-1]),
         msgspec.structs.replace(moved, files=moved.files[1:]),
         msgspec.structs.replace(moved, text_column="body"),
-        msgspec.structs.replace(moved, revision="v2"),
     ]
     (tmp_path / "moved" / "b" / "00001.txt").write_text("twO")
     others.append(list_corpus(str(tmp_path / "moved")))

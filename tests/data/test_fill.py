@@ -12,7 +12,8 @@ from ten.data import packing
 from ten.data.cache import ShardCache
 from ten.data.fill import Fill, FollowingFill, PretokFill, StreamingFill
 from ten.data.pack import open_encoder
-from ten.data.packer import Packer, PackerOrder
+from ten.data.packer import Packer
+from ten.data.packer_messages import PackerOrder
 from ten.data.packing import pack_unit
 from ten.data.reader import read_rows
 from ten.data.recipe import Recipe
@@ -64,7 +65,7 @@ def test_rows_of_a_growing_shard_are_those_of_the_finished_one(large_corpus: Pat
     recipe = recipe_of(large_corpus)
     whole = ShardCache(LocalStore(tmp_path / "whole"), recipe)
     first = next(unit for unit in recipe.units if unit.index == _first_unit(recipe))
-    data = pack_unit(recipe, first, open_encoder(recipe)[0])
+    data = pack_unit(recipe, first, open_encoder(recipe, first)[0])
     whole.add(first.index, data)
     growing = ShardCache(LocalStore(tmp_path / "growing"), recipe)
     fill = StreamingFill(growing, Packer(order_of(growing)))

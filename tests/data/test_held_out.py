@@ -1,6 +1,8 @@
 """Held-out batches: every token predicted once, all bytes counted."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -100,6 +102,19 @@ def test_a_corpus_without_held_out_documents_gives_no_batch(tmp_path: Path) -> N
     pack_into(cache)
     data = held_out(cache)
     assert (list(data), data.tokens, data.text_bytes) == ([], 0, 0)
+
+
+def test_few_shards_are_asked_for_ahead(much: ShardCache) -> None:
+    class Prompter(PretokFill):
+        wanted: ClassVar[list[list[int]]] = []
+
+        def want(self, units: Sequence[int]) -> None:
+            self.wanted.append(list(units))
+
+    data = HeldOut(much.recipe, Prompter(much, ""), seq_len=16, rows=4, max_tokens=10**9)
+    assert data.tokens > 0
+    last = len(much.recipe.units) - 1
+    assert Prompter.wanted == [list(range(unit, min(unit + 4, last) + 1)) for unit in range(last + 1)]
 
 
 def test_shards_past_the_limit_are_not_read(much: ShardCache) -> None:

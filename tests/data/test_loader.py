@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from ten.data.cache import ShardCache
+from ten.data.cursor import Cursor
 from ten.data.fill import FollowingFill, PretokFill, StreamingFill
 from ten.data.loader import BatchShape, Loader, step_batches
-from ten.data.packer import Packer, PackerOrder
+from ten.data.order import era_units
+from ten.data.packer import Packer
+from ten.data.packer_messages import PackerOrder
 from ten.data.reader import read_rows
 from ten.data.recipe import Recipe
 from ten.data.rows import row_digest
@@ -45,9 +48,13 @@ class Prompter(PretokFill):
     def __init__(self, cache: ShardCache) -> None:
         super().__init__(cache, "")
         self.wanted: list[list[int]] = []
+        self.trained: list[Cursor] = []
 
     def want(self, units: Sequence[int]) -> None:
         self.wanted.append(list(units))
+
+    def passed(self, cursor: Cursor) -> None:
+        self.trained.append(cursor)
 
 
 def test_batches_are_the_readers_rows(packed: ShardCache) -> None:
@@ -102,7 +109,21 @@ def test_units_are_wanted_before_they_are_read(packed: ShardCache) -> None:
     units = packed.recipe.training_units
     assert {row.epoch for row in rows} >= {0, 1}
     assert len(fill.wanted[0]) == 2 and len(fill.wanted[1]) == 6
-    assert set().union(*fill.wanted) == set(range(units))
+    assert set().union(*fill.wanted, era_units(0, 0, 0, units)) == set(range(units))
+
+
+def test_a_step_has_passed_when_the_next_is_asked_for(packed: ShardCache) -> None:
+    fill = Prompter(packed)
+    loader = Loader(packed.recipe, fill, start_of(packed.recipe), SHAPE)
+    given: list[Cursor] = []
+    try:
+        for _ in range(12):
+            batch = next(loader)
+            assert fill.trained == given
+            given.append(batch.cursor)
+    finally:
+        loader.close()
+    assert fill.trained == given[:-1]
 
 
 @pytest.mark.parametrize("good", [0, 2])

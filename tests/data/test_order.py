@@ -67,7 +67,24 @@ def test_a_negative_size_is_refused() -> None:
 def test_the_order_of_every_release_is_this_one() -> None:
     """Runs in progress depend on it: a change needs another cursor format."""
     assert images(10, "units", 0, 0) == [naive_image(i, 10, "units", 0, 0) for i in range(10)]
-    assert era_units(0, 0, 0, 10) + era_units(0, 0, 1, 10) == images(10, "units", 0, 0)[:3]
+    permuted = images(10, "units", 0, 0)
+    swapped = [0 if place == 0 else permuted[0] if unit == 0 else unit for place, unit in enumerate(permuted)]
+    assert era_units(0, 0, 0, 10) + era_units(0, 0, 1, 10) == swapped[:3]
+
+
+@given(st.integers(1, 300), st.integers(0, 2**32 - 1))
+def test_the_first_epoch_begins_with_the_start_of_the_corpus(units: int, seed: int) -> None:
+    assert era_units(seed, 0, 0, units) == [0]
+
+
+@given(st.integers(1, 100), st.integers(0, 2**32 - 1), st.integers(0, 2))
+def test_every_epoch_reads_every_unit_once(units: int, seed: int, epoch: int) -> None:
+    read: list[int] = []
+    era = 0
+    while some := era_units(seed, epoch, era, units):
+        read += some
+        era += 1
+    assert sorted(read) == list(range(units))
 
 
 @given(st.integers(0, 400), st.integers(0, 3))

@@ -161,7 +161,7 @@ def test_engines_prove_themselves_on_a_bounded_sample(tmp_path: Path, monkeypatc
     recipe = recipe_of(write_jsonl(tmp_path / "long.jsonl", ["short", "long " * 100_000]))
     sample: list[str] = []
     monkeypatch.setattr(pack_module, "choose_encoder", lambda _, texts, __: sample.extend(texts))
-    pack_module.open_encoder(recipe)
+    pack_module.open_encoder(recipe, recipe.units[0])
     assert sum(map(len, sample)) == 2**17
 
 

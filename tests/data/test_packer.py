@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from ten.data.cache import ShardCache
-from ten.data.packer import Growth, Packer, PackerOrder
+from ten.data.packer import Growth, Packer
+from ten.data.packer_messages import PackerOrder
 from ten.data.recipe import Recipe
 from ten.errors import DataError, MissingInput, ServiceUnavailable, SpecError, TenError
 from ten.store.local import LocalStore
@@ -176,7 +177,8 @@ def test_an_error_in_a_later_unit_crosses_too(tmp_path: Path) -> None:
 TRAINER = """
 import sys, time, msgspec
 from pathlib import Path
-from ten.data.packer import Packer, PackerOrder
+from ten.data.packer import Packer
+from ten.data.packer_messages import PackerOrder
 packer = Packer(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=PackerOrder))
 packer.request(0, grow=True)
 print(packer._process.pid, flush=True)
@@ -210,12 +212,12 @@ def test_a_packer_ends_when_its_trainer_is_killed(recipe: Recipe, tmp_path: Path
 CHATTY = """
 import os, sys
 from ten.data import packer_process
-serve = packer_process._serve
+serve = packer_process._Server._serve
 def chatty(*arguments):
     print("a library says hello")
     os.write(1, b"and so does its C part\\n")
     serve(*arguments)
-packer_process._serve = chatty
+packer_process._Server._serve = chatty
 packer_process.main()
 """
 
@@ -272,7 +274,7 @@ def test_the_packer_process_works_where_torch_cannot_be_imported(corpus_path: Pa
     )
     assert process.stdin is not None and process.stdout is not None
     with process.stdin, process.stdout:
-        process.stdin.write(order_line + b'\n{"unit": 0}\n')
+        process.stdin.write(order_line + b'\n{"type": "pack", "unit": 0}\n')
         process.stdin.flush()
         events = [json.loads(process.stdout.readline())]
     process.wait(30)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ten.data import packing
 from ten.data.engines import ENGINES, Ids
-from ten.data.packing import pack_unit
+from ten.data.packing import Work, pack_unit
 from ten.data.recipe import Recipe
 from ten.data.shards import parse_shard
 from ten.errors import DataError
@@ -50,16 +50,15 @@ def test_every_engine_makes_the_same_bytes(recipe: Recipe, engine: str) -> None:
 
 
 def test_the_size_of_a_batch_of_records_changes_nothing(recipe: Recipe) -> None:
-    once = {pack_unit(recipe, recipe.units[1], Encoder(), batch_rows=rows) for rows in (1, 3, 1000)}
+    once = {pack_unit(recipe, recipe.units[1], Encoder(), Work(batch_rows=rows)) for rows in (1, 3, 1000)}
     assert len(once) == 1
 
 
 def test_growth_shows_the_same_tokens_as_the_shard(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "GROWTH_TOKENS", 64)
     pieces: list[tuple[NDArray[Any], NDArray[np.uint64]]] = []
-    data = pack_unit(
-        recipe, recipe.units[0], Encoder(), lambda tokens, ends: pieces.append((tokens.copy(), ends.copy()))
-    )
+    work = Work(grow=lambda tokens, ends: pieces.append((tokens.copy(), ends.copy())))
+    data = pack_unit(recipe, recipe.units[0], Encoder(), work)
     shard = parse_shard(data, "x")
     assert len(pieces) > 3
     assert np.concatenate([tokens for tokens, _ in pieces]).tolist() == shard.tokens.tolist()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from ten.data.recipe import Recipe, make_recipe, open_corpus
+from ten.data.recipe import Recipe, make_recipe, open_corpus, subset_units
 from tests.data.small import make_texts, recipe_of, small_tokenizer, write_jsonl
 
 
@@ -23,9 +23,11 @@ def test_whatever_changes_the_bytes_changes_the_fingerprint(corpus_path: Path, t
         make_recipe(corpus, small_tokenizer()),
         make_recipe(corpus, small_tokenizer(300)),
         make_recipe(corpus, end),
-        make_recipe(corpus, small_tokenizer(), subset_size=100),
-        make_recipe(corpus, small_tokenizer(), subset_size=101),
+        make_recipe(corpus, small_tokenizer(), training=subset_units(corpus, 100)),
+        make_recipe(corpus, small_tokenizer(), training=subset_units(corpus, 101)),
         make_recipe(corpus, small_tokenizer(), invalid_text="replace"),
+        make_recipe(corpus, small_tokenizer(), skip_bad=True),
+        make_recipe(msgspec.structs.replace(corpus, held_out_files=1), small_tokenizer()),
         make_recipe(msgspec.structs.replace(corpus, text_column="other"), small_tokenizer()),
         recipe_of(other),
     ]

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ten.data.cache import ShardCache
+from ten.data.corpus import Corpus
 from ten.data.fill import PretokFill
 from ten.data.held_out import HeldOut
-from ten.data.split import Split, is_held_out, plan_split
+from ten.data.recipe import make_recipe, open_corpus, subset_units
+from ten.data.split import WHOLE, Split, is_held_out, plan_split
 from ten.store.local import LocalStore
-from tests.data.small import documents_of, make_texts, pack_into, recipe_of, write_jsonl
+from tests.data.small import documents_of, make_texts, pack_into, recipe_of, small_tokenizer, write_jsonl
 
 
 @given(st.lists(st.floats(0, 6e7), min_size=1, max_size=60))
@@ -77,6 +79,41 @@ def test_no_held_out_document_is_trained_on_and_copies_stay_together(half: Shard
 
 def test_the_split_does_not_know_the_seed(half: ShardCache) -> None:
     assert "seed" not in msgspec.json.encode(half.recipe).decode()
+
+
+@pytest.fixture(scope="module")
+def own_split(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Two files of training documents and one that the dataset holds out itself."""
+    folder = tmp_path_factory.mktemp("own")
+    for number, name in enumerate(("train-0", "train-1", "validation")):
+        write_jsonl(folder / f"{name}.jsonl", make_texts(100, seed=number))
+    return msgspec.structs.replace(open_corpus(str(folder)), held_out_files=1)
+
+
+def test_a_datasets_own_held_out_files_are_the_split(own_split: Corpus, tmp_path: Path) -> None:
+    recipe = make_recipe(own_split, small_tokenizer())
+    assert recipe.split.documents_per_million == 0
+    assert {part.file for unit in recipe.units[recipe.training_units :] for part in unit.parts} == {2}
+    cache = ShardCache(LocalStore(tmp_path / "store"), recipe)
+    pack_into(cache)
+    held_out, training = held_out_and_training(cache)
+    assert (training, held_out) == ([*make_texts(100), *make_texts(100, seed=1)], make_texts(100, seed=2))
+
+
+@pytest.mark.parametrize("subset", [1, 50, 130, 200, 1000])
+def test_a_subset_keeps_the_whole_of_a_datasets_own_split(own_split: Corpus, tmp_path: Path, subset: int) -> None:
+    recipe = make_recipe(own_split, small_tokenizer(), training=subset_units(own_split, subset))
+    assert [unit.index for unit in recipe.units] == list(range(len(recipe.units)))
+    cache = ShardCache(LocalStore(tmp_path / "store"), recipe)
+    pack_into(cache)
+    held_out, training = held_out_and_training(cache)
+    assert training == [*make_texts(100), *make_texts(100, seed=1)][:subset]
+    assert held_out == make_texts(100, seed=2)
+
+
+def test_text_that_is_only_scored_is_scored_whole(own_split: Corpus) -> None:
+    recipe = make_recipe(own_split, small_tokenizer(), split=WHOLE)
+    assert (recipe.split, recipe.training_units) == (WHOLE, len(recipe.units))
 
 
 def test_of_a_large_corpus_the_last_unit_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

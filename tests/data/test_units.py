@@ -43,6 +43,18 @@ def test_every_part_of_every_file_belongs_to_one_unit(described: list[tuple[str,
         assert all(before[1] == after[0] for before, after in itertools.pairwise(cuts))
 
 
+@given(FILES, st.integers(0, 40))
+def test_no_unit_reaches_over_the_start_of_the_held_out_files(described: list[tuple[str, int]], held_out: int) -> None:
+    files = listing(described)
+    held_out = min(held_out, len(files))
+    units = plan_units(files, held_out)
+    for unit in units:
+        assert len({part.file < len(files) - held_out for part in unit.parts}) == 1
+    parts = [(part.file, part.part, part.parts) for unit in units for part in unit.parts]
+    assert parts == [(part.file, part.part, part.parts) for unit in plan_units(files) for part in unit.parts]
+    assert [unit.index for unit in units] == list(range(len(units)))
+
+
 def parts_of(parts: list[Part], file: int) -> int:
     (count,) = {part.parts for part in parts if part.file == file}
     return count

@@ -25,7 +25,7 @@ def _losses(metrics: list[StepMetrics]) -> list[float]:
 def test_undisturbed_run_crosses_eras_and_learns(undisturbed: list[StepMetrics]) -> None:
     assert [line.step for line in undisturbed] == list(range(1, 15))
     assert len(set(_rows(undisturbed))) == 14
-    assert undisturbed[-1].loss < undisturbed[0].loss - 0.5
+    assert undisturbed[-1].loss < undisturbed[0].loss - 0.3
     assert undisturbed[-1].held_out_bits_per_byte is not None
 
 

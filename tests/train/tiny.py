@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ten.data.cursor import Cursor
 from ten.data.held_out import HeldOut
 from ten.data.loader import MicroBatch, StepBatch
+from ten.data.supply import Supply
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.distributed import World
 from ten.train.interval import Interval
@@ -116,6 +117,8 @@ def open_training(
     checkpoint_every: str | int = 2,
     evaluate_every: str | int = 3,
     source: Callable[[Position], Iterator[StepBatch]] = batches,
+    supply: Callable[[], Supply | None] = lambda: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Training:
     """A whole attempt over the tiny parts, resumed from whatever `folder` holds."""
     settings = TrainSettings(steps=steps, learning_rate=1e-2, warmup=0.1)
@@ -144,6 +147,8 @@ def open_training(
         evaluate_every=Interval.parse(evaluate_every),
         checkpoint_every=Interval.parse(checkpoint_every),
         stop=stop,
+        supply=supply,
+        clock=clock,
     )
 
 

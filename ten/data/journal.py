@@ -1,0 +1,111 @@
+"""Journal: what is packed of a unit so far, segment by segment, so that a killed packer reads no segment twice.
+
+A file of records, each a JSON line and the arrays it describes. A record counts only if its hash agrees; what a crash
+tore off at the end is dropped. The kernel's lock on the file keeps two packers of one unit from mixing theirs.
+"""
+
+import fcntl
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ten.store.local import writing
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a unit is read: `segments` of part number `part`, which gave `records` records."""
+
+    part: int = 0
+    segments: int = 0
+    records: int = 0
+
+
+class Harvest(msgspec.Struct, frozen=True, kw_only=True):
+    """What one segment came to: counts here, arrays beside it."""
+
+    fingerprint: str
+    unit: int
+    place: Place
+    """Where the next segment begins."""
+    skipped: int
+    bad: int
+    lengths: tuple[int, ...]
+    """Bytes of each array that follows."""
+    sha256: str
+
+
+class Journal:
+    """The records of one unit; without a file behind it (another packer holds it) it keeps nothing."""
+
+    def __init__(self, path: Path, fingerprint: str, unit: int) -> None:
+        """Open or make the file and lock it."""
+        self._path = path
+        self._fingerprint, self._unit = fingerprint, unit
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] | None = path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # held by another packer, or a file system without locks
+            self._file.close()
+            self._file = None
+
+    def read(self) -> Iterator[tuple[Harvest, list[bytes]]]:
+        """The sound records in order; anything behind them is cut off."""
+        if self._file is None:
+            return
+        self._file.seek(0)
+        sound = 0
+        while (record := _next(self._file)) and self._is_mine(record[0]):
+            yield record
+            sound = self._file.tell()
+        self._file.truncate(sound)
+        self._file.seek(sound)
+
+    def append(self, place: Place, skipped: int, bad: int, arrays: list[NDArray[Any]]) -> None:
+        """Add a segment. It survives the end of this process; a crash of the machine may cost it."""
+        if self._file is None:
+            return
+        content = [np.ascontiguousarray(array).tobytes() for array in arrays]
+        harvest = Harvest(
+            fingerprint=self._fingerprint,
+            unit=self._unit,
+            place=place,
+            skipped=skipped,
+            bad=bad,
+            lengths=tuple(map(len, content)),
+            sha256=hashlib.sha256(b"".join(content)).hexdigest(),
+        )
+        with writing(self._path, sum(harvest.lengths)):
+            self._file.write(msgspec.json.encode(harvest) + b"\n" + b"".join(content))
+            self._file.flush()
+
+    def close(self, *, done: bool) -> None:
+        """Let go of the file; remove it when the unit is `done`."""
+        if self._file is None:
+            return
+        if done:
+            self._path.unlink(missing_ok=True)
+        self._file.close()
+        self._file = None
+
+    def _is_mine(self, harvest: Harvest) -> bool:
+        return (harvest.fingerprint, harvest.unit) == (self._fingerprint, self._unit)
+
+
+def _next(file: IO[bytes]) -> tuple[Harvest, list[bytes]] | None:
+    """The next record if it is whole."""
+    line = file.readline()
+    try:
+        harvest = msgspec.json.decode(line, type=Harvest)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    content = [file.read(length) for length in harvest.lengths]
+    if hashlib.sha256(b"".join(content)).hexdigest() != harvest.sha256:
+        return None
+    return harvest, content
