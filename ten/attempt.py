@@ -12,12 +12,14 @@ from pathlib import Path
 
 import msgspec
 
+from ten.data.cursor import Cursor
 from ten.data.pins import keep_corpus
 from ten.errors import SpecError, TenError
 from ten.job import JobSpec, refuse_other_spec
 from ten.preparation import Preparation
 from ten.runs import keep_tokenizer
 from ten.store.local import writing
+from ten.train.checkpoint_files import complete
 from ten.train.length import run_tokens
 from ten.train.run_record import RunRecord, now, read_run, write_run
 from ten.train.stopping import StopRequest
@@ -79,6 +81,29 @@ def measured(attempt: Attempt, job: Preparation, epoch_tokens: Callable[[], int]
     total = run_tokens(job.spec.train, step_tokens=attempt.step_tokens, epoch_tokens=epoch)
     record = msgspec.structs.replace(attempt.record, total_tokens=total)
     return dataclasses.replace(attempt, record=record, is_measured=True)
+
+
+def likely_cursor(attempt: Attempt, job: Preparation) -> Cursor:
+    """Where reading will most likely begin: behind the newest checkpoint as it stands, unverified; a hint."""
+    first = Cursor(fingerprint=job.recipe.fingerprint, seed=job.spec.data.seed, seq_len=job.seq_len)
+    found = complete(attempt.folder / "checkpoints")
+    if not found:
+        return first
+    try:
+        state = msgspec.json.decode((found[-1] / "state.json").read_bytes(), type=_State)
+    except (OSError, msgspec.MsgspecError):  # whoever restores it says what is wrong
+        return first
+    return state.position.cursor or first
+
+
+class _Position(msgspec.Struct):
+    cursor: Cursor | None = None
+
+
+class _State(msgspec.Struct):
+    """What a checkpoint's state.json says of the data."""
+
+    position: _Position
 
 
 def run_folder(job: Preparation) -> Path:

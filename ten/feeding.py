@@ -7,6 +7,7 @@ import msgspec
 
 from ten.data.cache import ShardCache
 from ten.data.corpus import FOREIGN
+from ten.data.cursor import Cursor
 from ten.data.fill import Fill, FollowingFill, PretokFill, StreamingFill
 from ten.data.pack import Packed, pack_all
 from ten.data.packer import Packer
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 _PACKER_PATIENCE_S = 600.0
 
 
-def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False) -> Fill:
+def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, begin: Cursor | None = None) -> Fill:
     """What gives this rank its shards. In the modes that tokenize, the rank that leads its machine packs for all.
 
-    In mode `full` this returns when everything is packed. `estimate` says that `epoch_tokens` will be asked.
+    In mode `full` this returns when everything is packed. `estimate` says that `epoch_tokens` will be asked, `begin`
+    where reading will most likely begin, so that those shards are packed from now on.
     """
     if job.spec.mode == "pretok":
         return PretokFill(job.open_cache(), pack_command(job))
@@ -43,7 +45,10 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False) -
         pack(job, cache)
         return PretokFill(cache, pack_command(job))
     room = _room(job, cache)
-    return StreamingFill(cache, Packer(_order(job, cache.recipe, estimate), _patience_s()), room)
+    fill = StreamingFill(cache, Packer(_order(job, cache.recipe, estimate), _patience_s()), room)
+    if begin is not None:
+        fill.begin(begin)
+    return fill
 
 
 def fetched(job: Preparation) -> Recipe:

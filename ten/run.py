@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ten.attempt import Attempt, held, limited, measured, plan_attempt, recorded
+from ten.attempt import Attempt, held, likely_cursor, limited, measured, plan_attempt, recorded
 from ten.errors import SpecError
 from ten.feeding import epoch_tokens, open_fill, open_held_out
 from ten.job import JobSpec, refuse_other_spec
@@ -43,7 +43,8 @@ def train(spec: JobSpec) -> "Outcome":
         stack.enter_context(limited(spec, stop))
         attempt = plan_attempt(job, number("WORLD_SIZE", 1))
         wants_epoch = job.counts_epochs and not attempt.is_measured
-        fill = open_fill(job, leads=number("LOCAL_RANK", 0) == 0, estimate=wants_epoch)
+        leads = number("LOCAL_RANK", 0) == 0
+        fill = open_fill(job, leads=leads, estimate=wants_epoch, begin=likely_cursor(attempt, job))
         stack.callback(fill.close)
         if number("RANK", 0) == 0:
             stack.enter_context(held(attempt.folder))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ten.data.cache import ShardCache
 from ten.data.cursor import Cursor
+from ten.data.order import era_units, is_sequential
 from ten.data.packer import Packer
 from ten.data.room import Room
 from ten.data.shards import Shard
@@ -120,6 +121,15 @@ class StreamingFill:
         self._insist(unit)
         self.packer.request(unit, grow=True)
         return self.packer.wait_tokens(unit, tokens)
+
+    def begin(self, cursor: Cursor) -> None:
+        """Have packed what is read first after a cursor, before anybody waits for it."""
+        units = era_units(cursor.seed, cursor.epoch, cursor.era, self._cache.recipe.training_units)
+        if not is_sequential(cursor.epoch, cursor.era):
+            self.packer.release()
+            self.want(units)
+        elif units and not self._cache.has(units[0]):
+            self.packer.request(units[0], grow=True)
 
     def passed(self, cursor: Cursor) -> None:
         """Let the packer work ahead from the first step on, and shards that were trained on make way for new ones."""

@@ -16,9 +16,9 @@ from ten.hub.address import parse_address
 from ten.hub.ranges import fetch_ahead
 from ten.hub.transport import shared_transport
 
-_LEAST_TAIL_BYTES = 64 * 2**10
-_FILE_BYTES_PER_FOOTER_BYTE = 2048
-"""A footer takes about 1.3 KiB a row group of ten columns, and these have some 3.5 MB: one read nearly always does."""
+_LEAST_TAIL_BYTES = 128 * 2**10
+_FILE_BYTES_PER_FOOTER_BYTE = 1024
+"""A footer takes 1 to 3 KiB a row group of ten columns, and these have some 3.5 MB: one read nearly always does."""
 _MAGIC = b"PAR1"
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from typing import IO, Any
 
 import msgspec
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ten import errors
+from ten.data.outbox import Outbox
 from ten.data.packer_messages import Event, PackerOrder, Release, Request
 from ten.data.supply import Supply
 from ten.errors import ServiceUnavailable, TenError
@@ -69,7 +69,15 @@ class Packer:
         """What packing has cost so far."""
         self._heard = time.monotonic()
         """When the process last spoke, or when a wait began if that is later: it has nothing to say between."""
-        self._process = self._start()
+        command = [sys.executable, "-m", "ten.data.packer_process"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
+        assert self._process.stdin and self._process.stdout
+        self._listener = threading.Thread(
+            target=self._listen, args=(self._process.stdout,), name="packer-events", daemon=True
+        )
+        self._listener.start()
+        self._outbox = Outbox(self._process.stdin, self._gone)
+        self._outbox.send(order)
 
     def request(self, unit: int, *, grow: bool = False, again: bool = False) -> None:
         """Ask for a unit; asking twice does nothing, unless the shard is wanted `again` after it was done."""
@@ -82,14 +90,14 @@ class Packer:
             self._requested.add(unit)
             if grow:
                 self._growths[unit] = Growth("<u2" if self._order.recipe.dtype == "U16" else "<u4")
-        self._send(Request(unit=unit, grow=grow))
+        self._outbox.send(Request(unit=unit, grow=grow))
 
     def release(self) -> None:
         """Let a process that starts slowly fetch and pack ahead; later calls do nothing."""
         with self._changed:
             released, self._released = self._released, True
         if not released:
-            self._send(Release())
+            self._outbox.send(Release())
 
     def epoch_tokens(self) -> int:
         """Estimated training tokens in an epoch, which the order must have asked for; waits for it."""
@@ -125,35 +133,19 @@ class Packer:
 
     def close(self) -> None:
         """End the process; a unit it was packing is packed again by whoever needs it."""
-        process = self._process
-        if process.stdin:
-            with suppress(BrokenPipeError):  # it died with a request unread
-                process.stdin.close()
+        self._outbox.close()
         try:
-            process.wait(_STOP_S)
+            self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self._process.kill()
+            self._process.wait()
+        self._outbox.join(_STOP_S)
         self._listener.join(_STOP_S)
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "ten.data.packer_process"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
-        self._listener = threading.Thread(target=self._listen, args=(process,), name="packer-events", daemon=True)
-        self._process = process
-        self._send(self._order)
-        self._listener.start()
-        return process
-
-    def _send(self, message: msgspec.Struct) -> None:
-        pipe = self._process.stdin
-        assert pipe is not None
-        try:
-            pipe.write(msgspec.json.encode(message) + b"\n")
-            pipe.flush()
-        except (BrokenPipeError, ValueError):
-            with self._changed:  # the listener sees the end too and knows why
-                self._failure = self._failure or self._death()
+    def _gone(self) -> None:
+        with self._changed:  # the listener sees the end too and knows why
+            self._failure = self._failure or self._death()
+            self._changed.notify_all()
 
     def _wait(self, awaited: str) -> None:
         if self._failure is not None:
@@ -166,17 +158,15 @@ class Packer:
                 "look for a stuck disk, then run the same command again"
             )
 
-    def _listen(self, process: "subprocess.Popen[bytes]") -> None:
-        pipe = process.stdout
-        assert pipe is not None
+    def _listen(self, pipe: IO[bytes]) -> None:
         try:
             with pipe:
                 while line := pipe.readline():
                     self._take(msgspec.json.decode(line, type=Event), pipe)
         except msgspec.DecodeError:  # cut off in the middle of a line
-            process.kill()
+            self._process.kill()
         with self._changed:
-            process.wait()
+            self._process.wait()
             self._failure = self._failure or self._death()
             self._changed.notify_all()
 

@@ -85,6 +85,7 @@ def _pack_part(recipe: Recipe, unit: Unit, begin: Place, encoder: Encoder, made:
             if work.journal:
                 place = Place(part=begin.part, segments=segments, records=records)
                 work.journal.append(place, made.skipped, made.bad, made.segment())
+            _show(made, work, least=1)  # the next segment may be long in coming
             if records == part.records:
                 return
             work.pause()

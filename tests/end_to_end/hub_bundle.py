@@ -73,6 +73,10 @@ class HubBundle(Bundle):
         """Units that are half packed, some of whose row groups are kept."""
         return [path for path in self.store.glob("packs/*/growing/*.journal") if path.stat().st_size]
 
+    def is_stuck(self) -> bool:
+        """Whether a unit is half packed, and the rest of it does not come."""
+        return bool(self.journals()) and any(request.fault == "hang" for request in self.hub.log())
+
     def packed(self) -> set[Group]:
         """Row groups whose tokens are kept, in shards and in journals. No packer may be running."""
         recipe = self._recipe()
@@ -104,12 +108,16 @@ class HubBundle(Bundle):
         return [Group(name, k) for k in range(groups * part.part // part.parts, groups * (part.part + 1) // part.parts)]
 
     def _begins(self, name: str) -> list[int]:
-        """Where the text of each row group of a file begins."""
         asked = self._recipe().corpus.asked
         assert asked
-        with pq.ParquetFile(self.hub.root / "datasets" / asked.repo / name) as parquet:
-            groups = range(parquet.num_row_groups)
-            return [int(parquet.metadata.row_group(group).column(0).dictionary_page_offset) for group in groups]
+        return text_begins(self.hub.root / "datasets" / asked.repo / name)
+
+
+def text_begins(path: Path) -> list[int]:
+    """Where the text of each row group begins in a file; text is the first column of all."""
+    with pq.ParquetFile(path) as parquet:
+        groups = range(parquet.num_row_groups)
+        return [int(parquet.metadata.row_group(group).column(0).dictionary_page_offset) for group in groups]
 
 
 def ended(process: "subprocess.Popen[str]", code: int) -> "subprocess.CompletedProcess[str]":
@@ -119,13 +127,18 @@ def ended(process: "subprocess.Popen[str]", code: int) -> "subprocess.CompletedP
     return subprocess.CompletedProcess(process.args, process.returncode, *said)
 
 
-def interrupted(process: "subprocess.Popen[str]", when: Callable[[], bool], by: signal.Signals) -> int:
-    """Send a process a signal as soon as something has come to be; its exit code, once its helpers are gone too."""
+def interrupted(
+    process: "subprocess.Popen[str]", when: Callable[[], bool], by: signal.Signals, within: float = 60
+) -> int:
+    """Send a process a signal as soon as something has come to be; its exit code, once its helpers are gone too.
+
+    It must end `within` so many seconds of the signal.
+    """
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         if when():
             process.send_signal(by)
-            _said(process, 60)
+            _said(process, within)
             return process.returncode
         time.sleep(0.01)
     process.kill()
