@@ -45,8 +45,7 @@ format: setup ## put the code into shape
 	$(VENV)/bin/ruff format
 
 bench: setup ## every benchmark's quick form; dated reports lie under benchmarks/reports
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check "datasets>=4.4"
-	@for script in pack loader scan quality; do echo "== $$script"; $(VENV)/bin/python benchmarks/$$script.py --quick || exit 1; done
+	@for script in pack loader scan first_step stream quality; do echo "== $$script"; $(VENV)/bin/python benchmarks/$$script.py --quick || exit 1; done
 
 lock: setup ## pin what is installed now
 	$(VENV)/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia|triton|cuda)' > requirements.lock
@@ -63,7 +62,7 @@ train-streaming: setup ## train at once, packing on the way
 train-pretok: setup ## train on what `make pack` made
 	$(TEN) train $(or $(JOB),jobs/train-pretok.yaml) $(ARGS)
 
-train-full: setup ## pack everything, then train
+train-full: setup ## download and pack everything, then train
 	$(TEN) train $(or $(JOB),jobs/train-full.yaml) $(ARGS)
 
 verify: setup ## check every byte of packs and checkpoints

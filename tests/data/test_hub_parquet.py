@@ -149,11 +149,10 @@ def test_only_the_footer_and_the_texts_are_fetched_each_by_one_request(hub: Hub)
     file = _file(hub, TALES, FIRST)
     hub.forget()
     list(read_documents(file, column="text"))
-    places = [_place(hub, group) for group in range(GROUPS)]
-    footer = (file.bytes - 64 * 2**10, file.bytes)
+    footer, *texts = (request.range for request in hub.log("cdn"))
+    assert footer.endswith(f"-{file.bytes - 1}")
+    assert sorted(texts) == sorted(_range(*_place(hub, group)) for group in range(GROUPS))
     assert len(hub.log("hub")) == 1
-    assert sorted(request.range for request in hub.log("cdn")) == sorted(_range(*place) for place in [footer, *places])
-    assert sum(request.sent for request in hub.log("cdn")) == sum(stop - start for start, stop in [footer, *places])
 
 
 def test_the_first_row_waits_for_the_footer_and_one_row_group(hub: Hub) -> None:
@@ -208,7 +207,7 @@ def test_garbage_from_any_byte_on_is_noticed(hub: Hub, before_end: int | None) -
 
 def test_a_footer_that_comes_as_garbage_once_is_fetched_again(hub: Hub) -> None:
     there, here = _file(hub, TALES, FIRST), _local(hub, TALES, FIRST)
-    hub.add(Fault("wrong_bytes", match=FIRST, port="cdn", bytes=60_000))
+    hub.add(Fault("wrong_bytes", match=FIRST, port="cdn"))
     assert list(read_documents(there, column="text")) == list(read_documents(here, column="text"))
 
 

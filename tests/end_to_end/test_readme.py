@@ -5,13 +5,28 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.standins import hub_corpora
+from tests.standins.hub import Hub
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHORT = ["--steps", "2", "--seq-len", "64", "--batch-size", "2", "--set", "train.evaluate_tokens=1K"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A stand-in with data sets laid out like those that the README names."""
+    root = tmp_path_factory.mktemp("hub")
+    hub_corpora.fineweb_edu(root, files=1)
+    hub_corpora.wikitext(root)
+    with Hub(root) as served, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", served.endpoint)
+        yield
 
 
 def _run(command: str, store: Path, *more: str) -> str:
