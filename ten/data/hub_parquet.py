@@ -37,7 +37,8 @@ class HubParquet:
         """The row groups, each when its column is at hand, further ones being fetched meanwhile."""
         address = parse_address(self._file.path)
         places = [self._place(group, column) for group in groups]
-        with closing(fetch_ahead(shared_transport(), ((address, *place) for place in places), flow.ahead)) as fetched:
+        ranges = ((address, *place) for place in places)
+        with closing(fetch_ahead(shared_transport(), ranges, flow.ahead, self._file.bytes)) as fetched:
             for group, (start, _), data in zip(groups, places, flow.timed(fetched), strict=True):
                 self._held.hold(start, data)
                 yield group
@@ -137,4 +138,7 @@ def _end_of(file: SourceFile) -> bytes:
 
 
 def _fetch(file: SourceFile, start: int, stop: int) -> bytes:
-    return shared_transport().read(parse_address(file.path), start, stop, file.bytes)
+    """Some bytes of the file, by a thread that can be told to give up."""
+    place = [(parse_address(file.path), start, stop)]
+    with closing(fetch_ahead(shared_transport(), place, lambda: 0, file.bytes)) as fetched:
+        return next(fetched)

@@ -77,7 +77,7 @@ def keys(file: SourceFile) -> tuple[list[str], list[str]]:
 def _lines(file: SourceFile, part: int, parts: int, flow: Flow | None = None) -> Iterator[tuple[int, bytes]]:
     """Byte position and content of each line that is not blank."""
     begin, end = file.bytes * part // parts, file.bytes * (part + 1) // parts
-    with open_source(file, flow) as source, _open(file, source) as stream:
+    with open_source(file, flow, end) as source, _open(file, source) as stream:
         at = begin
         if begin:  # the line that reaches over the cut belongs to the part before
             stream.seek(begin - 1)

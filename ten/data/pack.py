@@ -127,7 +127,16 @@ def _pack_units(
         except BaseException:
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
+            _hang_up(recipe)
             raise
+
+
+def _hang_up(recipe: Recipe) -> None:
+    """End what is being fetched: a thread that waits for the hub would keep the process for as long as its patience."""
+    if any(is_hub(file.path) for file in recipe.corpus.files):
+        from ten.hub.ranges import dismiss_all
+
+        dismiss_all()
 
 
 @contextmanager

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 2**20
 
 
-def open_source(file: SourceFile, flow: Flow | None = None) -> BinaryIO:
-    """A file's stored bytes, readable and seekable; those of a hub file are fetched as they are read."""
+def open_source(file: SourceFile, flow: Flow | None = None, until: int | None = None) -> BinaryIO:
+    """A file's stored bytes, readable and seekable; those of a hub file are fetched as they are read.
+
+    Little is read behind byte `until`, so nothing of that is fetched ahead.
+    """
     if not is_hub(file.path):
         return Path(file.path).open("rb", buffering=_BUFFER_BYTES)
     from ten.hub.remote_file import RemoteFile
     from ten.hub.transport import shared_transport
 
     flow = flow or Flow()
-    remote = RemoteFile(shared_transport(), parse_address(file.path), file.bytes, flow.ahead)
+    remote = RemoteFile(shared_transport(), parse_address(file.path), file.bytes, flow.ahead, until)
     return cast(BinaryIO, io.BufferedReader(_Waited(remote, flow), _BUFFER_BYTES))
 
 

@@ -152,7 +152,10 @@ _crews: "weakref.WeakSet[_Crew]" = weakref.WeakSet()
 
 
 @atexit.register
-def _dismiss_all() -> None:
-    """A stream that nobody closed must not be found reading when the interpreter is taken apart."""
+def dismiss_all() -> None:
+    """End every stream of this process, whichever threads wait for them: these get HungUp.
+
+    A stream that nobody closed must not be found reading when the interpreter is taken apart.
+    """
     for crew in list(_crews):
         crew.dismiss()

@@ -11,6 +11,8 @@ from ten.hub.transport import Transport
 
 _FIRST_BYTES, _BLOCK_BYTES = 512 << 10, 4 << 20
 """A small block first, so that the beginning is there soon; then blocks worth a request each."""
+_REST_BYTES = 64 << 10
+"""Behind the end of what is wanted: the rest of a line."""
 
 
 class RemoteFile(io.RawIOBase):
@@ -19,9 +21,18 @@ class RemoteFile(io.RawIOBase):
     Reads raise what `Transport.read` raises.
     """
 
-    def __init__(self, transport: Transport, address: HubAddress, size: int, ahead: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        address: HubAddress,
+        size: int,
+        ahead: Callable[[], int],
+        until: int | None = None,
+    ) -> None:
+        """Nothing from byte `until` on is fetched before it is read."""
         super().__init__()
         self.address, self.size = address, size
+        self._until = size if until is None else until
         self._transport, self._ahead = transport, ahead
         self._position = 0
         self._block, self._block_start = b"", 0
@@ -76,7 +87,11 @@ class RemoteFile(io.RawIOBase):
             self._blocks = fetch_ahead(self._transport, self._ranges(self._position), self._ahead, self.size)
         try:
             while self._position >= self._end:
-                self._block_start, self._block = self._end, next(self._blocks)
+                block = next(self._blocks, None)
+                if block is None:  # ahead of time: what lies behind is fetched piece by piece
+                    self._stop()
+                    return self._reach()
+                self._block_start, self._block = self._end, block
         except BaseException:
             self._stop()  # the next read begins anew
             raise
@@ -86,9 +101,11 @@ class RemoteFile(io.RawIOBase):
         return self._block_start + len(self._block)
 
     def _ranges(self, start: int) -> Generator[Range, None, None]:
-        length = _FIRST_BYTES
-        while start < self.size:
-            stop = min(self.size, start + length)
+        length, end = _FIRST_BYTES, self._until
+        if start >= end:
+            end = min(self.size, start + _REST_BYTES)
+        while start < end:
+            stop = min(end, start + length)
             yield self.address, start, stop
             start, length = stop, _BLOCK_BYTES
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ ROWS = 20
 """Rows of each."""
 LINES = "standin/lines"
 LONG = "standin/long"
-"""Files that take several requests, compressed or not."""
+"""Files of 2 MB that take several requests, compressed or not."""
 BROKEN = "standin/broken"
 
 
@@ -105,10 +106,6 @@ def _file(hub: Hub, repo: str, name: str) -> SourceFile:
 
 def _local(hub: Hub, repo: str, name: str) -> SourceFile:
     return source(hub.root / "datasets" / repo / name)
-
-
-def _tales(hub: Hub) -> Corpus:
-    return open_corpus(TALES)
 
 
 def _place(hub: Hub, group: int, name: str = FIRST) -> tuple[int, int]:
@@ -174,8 +171,6 @@ def test_another_column_is_fetched_instead(hub: Hub) -> None:
 
 
 def test_several_threads_that_open_a_file_fetch_its_footer_once(hub: Hub) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     file = _file(hub, TALES, FIRST)
     hub.set(latency_ms=100)
     hub.forget()
@@ -224,7 +219,7 @@ def test_garbage_that_stays_is_an_error_that_names_file_and_row_group(hub: Hub) 
 def test_with_skip_bad_it_is_left_out_counted_and_named(
     hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    corpus = _tales(hub)
+    corpus = open_corpus(TALES)
     _warm(corpus.files[0])
     hub.add(_damaged(hub, GROUPS - 2, count=-1))
     recipe = make_recipe(corpus, small_tokenizer(), skip_bad=True)
@@ -264,6 +259,13 @@ def test_lines_over_http_are_those_of_the_file_in_any_number_of_parts(hub: Hub, 
         split = [list(read_documents(there, part, parts, "text")) for part in range(parts)]
         assert split == [list(read_documents(here, part, parts, "text")) for part in range(parts)]
         assert list(chain(*split)) == texts
+
+
+def test_parts_of_lines_fetch_little_more_than_the_file(hub: Hub) -> None:
+    file = _file(hub, LONG, "train-0.jsonl")
+    hub.forget()
+    assert sum(1 for part in range(7) for _ in read_documents(file, part, 7, "text")) == 100
+    assert sum(request.sent for request in hub.log()) <= file.bytes + 7 * 2**17
 
 
 @pytest.mark.parametrize("name", ["train-0.jsonl", "train-1.jsonl.gz", "train-2.txt"])

@@ -90,12 +90,8 @@ def test_a_finished_pack_trains_without_a_hub(
     packed: HubBundle, undisturbed: list[str], free_port: int, mode: str
 ) -> None:
     run = f"offline{mode}"
-    packed.run(
-        "train",
-        *packed.training(mode, "--set", f"run={run}"),
-        HF_ENDPOINT=f"http://127.0.0.1:{free_port}",
-        HF_HUB_OFFLINE="1",
-    )
+    words = packed.training(mode, "--set", f"run={run}")
+    packed.run("train", *words, HF_ENDPOINT=_nobody(free_port), HF_HUB_OFFLINE="1")
     assert packed.rows(run) == undisturbed
 
 
@@ -122,7 +118,7 @@ def test_a_subset_is_the_same_in_every_mode(bundles: HubBundles, undisturbed: li
     assert rows != undisturbed
 
 
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("by", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_twice_in_the_middle_of_a_unit_fetches_nothing_packed_again(
     bundle: HubBundle, undisturbed: list[str], by: signal.Signals
 ) -> None:
@@ -191,12 +187,10 @@ def test_the_second_epoch_asks_for_nothing(bundles: HubBundles) -> None:
     bundle.run("train", *TINY, "--streaming", "--seq-len", "512", "--batch-size", "4", "--epochs", "2")
     (shard,) = (parse_shard(data, "shard") for data in bundle.shards().values())
     assert bundle.steps() * 4 * 512 > 1.5 * shard.header.tokens
-    assert not repeated(request for request in bundle.hub.log() if "bytes=4-" in request.range)
     assert sorted(bundle.fetched(bundle.hub.log()).values()) == [1] * 5
 
 
 def test_an_interrupted_pack_goes_on(bundle: HubBundle, packed: HubBundle) -> None:
-    bundle.hub.clear()
     bundle.hub.add(*_hang_from(bundle.hub, 8))
     process = bundle.start("pack", "--set", "data.pack_threads=1", TEN_PATIENCE="8s")
     assert interrupted(process, bundle.is_stuck, signal.SIGINT) == 75
@@ -209,7 +203,6 @@ def test_an_interrupted_pack_goes_on(bundle: HubBundle, packed: HubBundle) -> No
     assert kept & bundle.fetched(bundle.hub.log()).keys() == {start}
 
 
-@pytest.mark.xfail(reason="a pack that is interrupted still waits for what it was fetching", strict=True)
 def test_an_interrupted_pack_does_not_wait_for_a_hub_that_hangs(bundle: HubBundle) -> None:
     bundle.hub.add(*_hang_from(bundle.hub, 8))
     process = bundle.start("pack", TEN_PATIENCE="15s")
@@ -217,7 +210,6 @@ def test_an_interrupted_pack_does_not_wait_for_a_hub_that_hangs(bundle: HubBundl
 
 
 def test_an_interrupted_download_goes_on(bundle: HubBundle, packed: HubBundle) -> None:
-    bundle.hub.clear()
     bundle.hub.set(throttle=300_000)
     process = bundle.start("pack", "--keep-files")
     files = bundle.store / "cache" / "hub"

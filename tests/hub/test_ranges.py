@@ -13,7 +13,7 @@ import pytest
 
 from ten.errors import MissingInput, ServiceUnavailable
 from ten.hub.patience import Patience
-from ten.hub.ranges import Range, _dismiss_all, fetch_ahead
+from ten.hub.ranges import Range, dismiss_all, fetch_ahead
 from tests.hub.conftest import BYTES, HASTE, Opener, file
 from tests.standins.hub import ROOT, Hub
 from tests.standins.hub_faults import Fault
@@ -154,7 +154,7 @@ def test_the_end_of_the_interpreter_ends_a_thread_that_waits(hub: Hub, opened: O
     waiting = threading.Thread(target=wait)
     waiting.start()
     time.sleep(0.3)
-    _dismiss_all()
+    dismiss_all()
     waiting.join(2)
     assert not waiting.is_alive()
 
