@@ -23,7 +23,7 @@ import msgspec
 
 from benchmarks.support.corpus import write_jsonl
 from ten.data.manifest import parse_manifest
-from ten.data.tokens import load_tokenizer
+from ten.text.tokens import load_tokenizer
 
 TOKENS_PER_CPU_SECOND = 10e6
 BYTES_PER_TOKEN = 2.02

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 
 from ten.data.cursor import Cursor
-from ten.data.pins import keep_corpus
 from ten.errors import SpecError, TenError
 from ten.job import JobSpec, refuse_other_spec
 from ten.preparation import Preparation
 from ten.runs import keep_tokenizer
 from ten.store.local import writing
+from ten.text.pins import keep_corpus
 from ten.train.checkpoint_files import complete
 from ten.train.length import run_tokens
 from ten.train.run_record import RunRecord, now, read_run, write_run

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ten.data.cache import ShardCache
-from ten.data.corpus import FOREIGN
 from ten.data.cursor import Cursor
 from ten.data.fill import Fill, FollowingFill, PretokFill, StreamingFill
 from ten.data.pack import Packed, pack_all
@@ -18,6 +17,7 @@ from ten.data.settings import DataSettings
 from ten.hub.patience import read_patience
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, parameters
 from ten.preparation import Preparation
+from ten.text.corpus import FOREIGN
 from ten.units import parse_bytes, parse_count
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def fetched(job: Preparation) -> Recipe:
         return recipe
     if job.is_packed:
         return recipe
-    from ten.data.download import download
     from ten.hub.transport import shared_transport
+    from ten.text.download import download
 
     return msgspec.structs.replace(recipe, corpus=download(corpus, job.cache_dir, shared_transport()))
 

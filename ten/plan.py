@@ -3,11 +3,11 @@
 import msgspec
 
 from ten.data.manifest import Manifest
-from ten.data.tokens import trained_vocabulary
-from ten.data.units import text_bytes
 from ten.errors import DataError
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
 from ten.preparation import Preparation
+from ten.text.tokens import trained_vocabulary
+from ten.text.units import text_bytes
 from ten.train.length import run_tokens
 from ten.units import format_bytes, format_count
 

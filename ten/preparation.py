@@ -10,22 +10,23 @@ from typing import Any
 import msgspec
 
 from ten import settings
-from ten.data.bpe import trained_path, trained_tokenizer
 from ten.data.cache import ShardCache
-from ten.data.corpus import STDLIB, Corpus
 from ten.data.estimate import epoch_tokens
-from ten.data.hub_corpus import HubName, hub_name, streaming_note
-from ten.data.pins import pinned_corpus, pinned_units
-from ten.data.recipe import Recipe, make_recipe, open_corpus, subset_units
+from ten.data.recipe import Recipe, make_recipe, subset_units
 from ten.data.split import WHOLE
-from ten.data.tokens import DEFAULT_TRAINED_VOCABULARY, Tokenizer, load_tokenizer, trained_vocabulary
-from ten.data.units import Unit
 from ten.errors import DataError
 from ten.hub.patience import read_patience
 from ten.job import JobSpec
 from ten.model.presets import ModelConfig, default_seq_len, resolve
 from ten.store.opening import open_store
 from ten.store.protocol import Store
+from ten.text.bpe import trained_path, trained_tokenizer
+from ten.text.corpus import STDLIB, Corpus
+from ten.text.hub_corpus import HubName, hub_name, streaming_note
+from ten.text.opening import open_corpus
+from ten.text.pins import pinned_corpus, pinned_units
+from ten.text.tokens import DEFAULT_TRAINED_VOCABULARY, Tokenizer, load_tokenizer, trained_vocabulary
+from ten.text.units import Unit
 from ten.train.ranks import number
 
 log = logging.getLogger(__name__)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import msgspec
 
-from ten.data.tokens import Tokenizer
 from ten.errors import DataError, MissingInput
 from ten.job import JobSpec
 from ten.preparation import restored_job
 from ten.settings import nearest
 from ten.store.local import write_atomically
+from ten.text.tokens import Tokenizer
 from ten.train.checkpoint_files import complete
 from ten.train.run_record import RunRecord, read_run
 

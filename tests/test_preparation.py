@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from ten.data.cache import ShardCache
-from ten.data.pins import keep_corpus
 from ten.errors import ServiceUnavailable, SpecError
 from ten.feeding import pack, pack_command
 from ten.hub import transport as transport_module
@@ -17,6 +16,7 @@ from ten.hub.patience import Patience
 from ten.hub.transport import Transport
 from ten.job import load_job
 from ten.preparation import Preparation, restored_job
+from ten.text.pins import keep_corpus
 from tests.standins import hub_corpora
 from tests.standins.hub import Hub
 

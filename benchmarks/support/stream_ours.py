@@ -6,12 +6,9 @@ import time
 
 import pyarrow.parquet  # noqa: F401 - imports are not counted
 
-import ten.data.hub_parquet
-import ten.data.parquet
-import ten.hub.transport  # noqa: F401
 from benchmarks.support.web_corpus_names import CONFIG, DATASET
-from ten.data.documents import read_documents
-from ten.data.recipe import open_corpus
+from ten.text.documents import read_documents
+from ten.text.opening import open_corpus
 
 
 def read() -> dict[str, float]:

@@ -17,7 +17,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from benchmarks.support.web_corpus_names import CONFIG, DATASET, TOKENIZER
-from ten.data.tokens import END_OF_DOCUMENT, load_tokenizer
+from ten.text.tokens import END_OF_DOCUMENT, load_tokenizer
 from tests.standins.hub_repos import Access
 
 FOLDER = "sample/10BT"

@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from ten.data.manifest import Manifest, ShardEntry, encode_manifest, make_entry, parse_manifest
-from ten.data.pins import FILE_NAME, encode_corpus
 from ten.data.recipe import Recipe
 from ten.data.shards import Shard, open_shard, parse_shard
 from ten.errors import DataError, MissingInput
 from ten.store.local import write_atomically, writing
 from ten.store.protocol import Store
+from ten.text.pins import FILE_NAME, encode_corpus
 
 log = logging.getLogger(__name__)
 

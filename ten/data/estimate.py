@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Sized
 from contextlib import closing
 from itertools import islice
 
-from ten.data import jsonl
-from ten.data.corpus import SourceFile
-from ten.data.documents import count_records, read_documents
-from ten.data.flow import Flow
 from ten.data.recipe import Recipe
-from ten.data.units import Part
+from ten.text import jsonl
+from ten.text.corpus import SourceFile
+from ten.text.documents import count_records, read_documents
+from ten.text.flow import Flow
+from ten.text.units import Part
 
 _SAMPLED_FILES = 8
 _SAMPLE_BYTES = 32 * 2**10
@@ -43,7 +43,7 @@ def epoch_tokens(recipe: Recipe, encode: Encode | None = None) -> int:
 
 def _first_file(file: SourceFile, recipe: Recipe, encode: Encode) -> tuple[float, float]:
     """Tokens in the first row group of a Parquet file, judged by 256 KiB of its text, and the bytes it takes there."""
-    from ten.data.parquet import first_group
+    from ten.text.parquet import first_group
 
     if file.format != ".parquet" or (group := first_group(file)) is None:
         return _sample(file, recipe, encode, _HUB_SAMPLE_BYTES)

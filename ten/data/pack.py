@@ -12,17 +12,17 @@ import msgspec
 
 from ten import logs
 from ten.data.cache import ShardCache
-from ten.data.documents import BATCH_ROWS, read_segments
-from ten.data.engines import Encoder, choose_encoder
 from ten.data.estimate import epoch_tokens
-from ten.data.flow import Flow
 from ten.data.journal import Journal, Place
 from ten.data.manifest import Manifest, ShardEntry, make_manifest
 from ten.data.packing import Work, pack_unit
 from ten.data.recipe import Recipe
-from ten.data.units import Unit
 from ten.errors import DataError
 from ten.hub.address import is_hub
+from ten.text.documents import BATCH_ROWS, read_segments
+from ten.text.engines import Encoder, choose_encoder
+from ten.text.flow import Flow
+from ten.text.units import Unit
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 import msgspec
 
-from ten.data.documents import BATCH_ROWS
 from ten.data.recipe import Recipe
 from ten.data.supply import Supply
+from ten.text.documents import BATCH_ROWS
 
 
 class PackerOrder(msgspec.Struct, frozen=True, kw_only=True):

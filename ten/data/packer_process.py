@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from ten import logs
 from ten.data.cache import ShardCache
-from ten.data.engines import Encoder
 from ten.data.estimate import epoch_tokens
-from ten.data.flow import RANGES_AHEAD, Flow
 from ten.data.pack import journal_of, open_encoder, packed_until
 from ten.data.packer_messages import Event, PackerOrder, Release, Request
 from ten.data.packing import Work, pack_unit
 from ten.data.supply import Supply
 from ten.errors import DataError, TenError
 from ten.store.opening import open_store
+from ten.text.engines import Encoder
+from ten.text.flow import RANGES_AHEAD, Flow
 
 _PULSE_S = 5.0
 

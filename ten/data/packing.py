@@ -9,14 +9,14 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from ten.data.documents import BATCH_ROWS, read_segments
-from ten.data.engines import Encoder, Ids
-from ten.data.flow import Flow
 from ten.data.journal import Journal, Place
 from ten.data.recipe import Recipe
 from ten.data.split import is_held_out
 from ten.data.unit_tokens import UnitTokens
-from ten.data.units import Unit
+from ten.text.documents import BATCH_ROWS, read_segments
+from ten.text.engines import Encoder, Ids
+from ten.text.flow import Flow
+from ten.text.units import Unit
 
 GROWTH_TOKENS = 2**16
 """After so many new tokens a growing shard is shown to its reader."""

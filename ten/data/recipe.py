@@ -2,18 +2,15 @@
 
 import hashlib
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
-from ten.data.corpus import Corpus, list_corpus
-from ten.data.documents import count_records, text_column
-from ten.data.hub_corpus import hub_name, list_hub_corpus
 from ten.data.split import Split, plan_split
-from ten.data.text import InvalidText
-from ten.data.tokens import Tokenizer
-from ten.data.units import Part, Unit, first_records, plan_units, text_bytes
-from ten.errors import SpecError
+from ten.text.corpus import Corpus
+from ten.text.documents import count_records
+from ten.text.plain import InvalidText
+from ten.text.tokens import Tokenizer
+from ten.text.units import Part, Unit, first_records, plan_units, text_bytes
 
 PACKER_VERSION = 2
 """Raised when the same recipe would give other bytes."""
@@ -45,34 +42,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     def training_units(self) -> int:
         """Units that hold training documents: all but those set apart at the end."""
         return len(self.units) - self.split.units
-
-
-def open_corpus(
-    dataset: str,
-    column: str | None = None,
-    ignoring: Path | None = None,
-    *,
-    revision: str | None = None,
-    split: str | None = None,
-) -> Corpus:
-    """A dataset's listing with its text column settled by the registry or the first file that has one.
-
-    `revision` and `split` are of a hub dataset; SpecError where another has one. Raises what listing and reading raise.
-    """
-    hub = hub_name(dataset)
-    if hub is None and (revision is not None or split is not None):
-        setting = "data.revision" if revision is not None else "data.split"
-        raise SpecError(f"{setting}={revision or split!r}: {dataset} is no hub dataset and has none; unset it")
-    if hub is None:
-        corpus = list_corpus(dataset, ignoring)
-    else:
-        corpus = list_hub_corpus(hub, revision=revision, split=split, column=column)
-        if corpus.text_column is not None:
-            return corpus
-    for file in corpus.files:
-        if file.bytes and (found := text_column(file, column)) is not None:
-            return msgspec.structs.replace(corpus, text_column=found)
-    return corpus
 
 
 def make_recipe(

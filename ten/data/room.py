@@ -11,8 +11,8 @@ from ten.data.cache import ShardCache, shard_sizes
 from ten.data.cursor import Cursor
 from ten.data.order import ERA_UNITS, era_units
 from ten.data.recipe import Recipe
-from ten.data.units import Unit, text_bytes
 from ten.errors import DiskFull
+from ten.text.units import Unit, text_bytes
 from ten.units import format_bytes
 
 _FREE_SHARE = 0.9

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ten.data.corpus import STDLIB
-from ten.data.documents import BATCH_ROWS
-from ten.data.text import InvalidText
 from ten.errors import SpecError
 from ten.settings import Positive
+from ten.text.corpus import STDLIB
+from ten.text.documents import BATCH_ROWS
+from ten.text.plain import InvalidText
 from ten.units import parse_bytes
 
 Engine = Literal["auto", "gigatoken", "fastokens", "tiktoken", "tokenizers"]

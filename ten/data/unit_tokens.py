@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ten.data.engines import Ids
 from ten.data.recipe import Recipe
 from ten.data.shards import ShardHeader, encode_shard
 from ten.errors import DataError
+from ten.text.engines import Ids
 
 Ends = NDArray[np.uint64]
 

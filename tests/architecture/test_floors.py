@@ -11,6 +11,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("units", "logs", "settings"),
     ("scan", "store"),
     ("hub",),
+    ("text",),
     ("model", "data"),
     ("train",),
     ("job",),

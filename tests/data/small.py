@@ -20,16 +20,17 @@ import pyarrow.parquet as pq
 import zstandard
 from numpy.typing import NDArray
 
-from ten.data.bpe import train_bpe
-from ten.data.corpus import SourceFile
 from ten.data.cursor import Cursor
-from ten.data.documents import read_documents
 from ten.data.pack import Packed, pack_all
-from ten.data.recipe import Recipe, make_recipe, open_corpus, subset_units
+from ten.data.recipe import Recipe, make_recipe, subset_units
 from ten.data.shards import Shard, ShardHeader, encode_shard
 from ten.data.split import Split
-from ten.data.tokens import Tokenizer, make_tokenizer
 from ten.store.memory import MemoryStore
+from ten.text.bpe import train_bpe
+from ten.text.corpus import SourceFile
+from ten.text.documents import read_documents
+from ten.text.opening import open_corpus
+from ten.text.tokens import Tokenizer, make_tokenizer
 
 PLAIN = "the a tree river walks quietly under over blue no 42 7.5 and"
 WORDS = [*PLAIN.split(), "naïve", "日本", "water,", "light;", "“no”", "—", "🙂", "l\n"]

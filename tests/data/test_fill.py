@@ -85,7 +85,7 @@ def _first_unit(recipe: Recipe) -> int:
 
 
 def test_tokens_of_a_growing_unit_come_before_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ten.data.units._UNITS_WANTED", 1)
+    monkeypatch.setattr("ten.text.units._UNITS_WANTED", 1)
     recipe = recipe_of(write_jsonl(tmp_path / "a.jsonl", make_texts(9000, words=60)))
     assert len(recipe.units) == 1
     cache = ShardCache(LocalStore(tmp_path / "store"), recipe)

@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from ten.data.engines import Ids
-from ten.data.flow import Flow
 from ten.data.journal import Journal, Place
 from ten.data.packing import Work, pack_unit
 from ten.data.recipe import Recipe
-from ten.data.units import Part, Unit
+from ten.text.engines import Ids
+from ten.text.flow import Flow
+from ten.text.units import Part, Unit
 from tests.data.small import make_texts, recipe_of, small_tokenizer, write_parquet
 
 

@@ -168,7 +168,7 @@ def test_engines_prove_themselves_on_a_bounded_sample(tmp_path: Path, monkeypatc
 def test_notes_of_the_engines_are_told(
     cache: ShardCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from ten.data.engines import ENGINES
+    from ten.text.engines import ENGINES
 
     def refuse(_: object) -> None:
         raise ImportError("not built for this machine")
@@ -181,7 +181,7 @@ def test_notes_of_the_engines_are_told(
 
 SLOW_PACK = """
 import sys, time
-from ten.data import jsonl
+from ten.text import jsonl
 parse = jsonl._parse
 def slow(*arguments):
     time.sleep(0.002)

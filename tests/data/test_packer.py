@@ -283,7 +283,7 @@ def test_the_packer_process_works_where_torch_cannot_be_imported(corpus_path: Pa
 
 def test_nothing_that_the_packer_process_imports_imports_torch() -> None:
     code = textwrap.dedent("""
-        import sys, ten.data.packer_process, ten.data.parquet
+        import sys, ten.data.packer_process, ten.text.parquet
         import gigatoken, fastokens, tiktoken, tokenizers
         print(sorted(name for name in sys.modules if name.partition(".")[0] == "torch"))
     """)

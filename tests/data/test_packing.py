@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from ten.data import packing
-from ten.data.engines import ENGINES, Ids
 from ten.data.packing import Work, pack_unit
 from ten.data.recipe import Recipe
 from ten.data.shards import parse_shard
 from ten.errors import DataError
+from ten.text.engines import ENGINES, Ids
 from tests.data.small import all_training, documents_of, make_texts, recipe_of, small_tokenizer, write_jsonl
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from ten.data.recipe import Recipe, make_recipe, open_corpus, subset_units
+from ten.data.recipe import Recipe, make_recipe, subset_units
+from ten.text.opening import open_corpus
 from tests.data.small import make_texts, recipe_of, small_tokenizer, write_jsonl
 
 

@@ -22,9 +22,9 @@ from ten.data.packer_messages import PackerOrder
 from ten.data.recipe import Recipe
 from ten.data.room import Room, cache_limit_bytes, eras_from, limit_beside
 from ten.data.split import Split
-from ten.data.units import Part, Unit
 from ten.errors import DiskFull
 from ten.store.local import LocalStore
+from ten.text.units import Part, Unit
 from tests.data.small import make_texts, pack_into, recipe_of, start_of, write_jsonl
 
 SHARD = 1000
@@ -234,7 +234,7 @@ def _cursors(units: int) -> Iterator[Cursor]:
 def test_with_a_tiny_limit_two_ranks_see_the_rows_they_would_see_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ten.data.units.MAX_UNIT_TEXT_BYTES", 4096)
+    monkeypatch.setattr("ten.text.units.MAX_UNIT_TEXT_BYTES", 4096)
     recipe = recipe_of(write_jsonl(tmp_path / "a.jsonl", make_texts(1200)))
     whole = ShardCache(LocalStore(tmp_path / "whole"), recipe)
     pack_into(whole)

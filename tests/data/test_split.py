@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ten.data.cache import ShardCache
-from ten.data.corpus import Corpus
 from ten.data.fill import PretokFill
 from ten.data.held_out import HeldOut
-from ten.data.recipe import make_recipe, open_corpus, subset_units
+from ten.data.recipe import make_recipe, subset_units
 from ten.data.split import WHOLE, Split, is_held_out, plan_split
 from ten.store.local import LocalStore
+from ten.text.corpus import Corpus
+from ten.text.opening import open_corpus
 from tests.data.small import documents_of, make_texts, pack_into, recipe_of, small_tokenizer, write_jsonl
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ten.data.bpe import train_bpe
+from ten.text.bpe import train_bpe
 from ten.train.metrics import StepMetrics
 from tests.end_to_end.bundle import Bundle
 

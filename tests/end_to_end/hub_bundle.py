@@ -13,10 +13,10 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from ten.data.journal import Journal
-from ten.data.pins import decode_corpus
 from ten.data.recipe import Recipe, make_recipe
-from ten.data.tokens import load_tokenizer
-from ten.data.units import Part
+from ten.text.pins import decode_corpus
+from ten.text.tokens import load_tokenizer
+from ten.text.units import Part
 from tests.end_to_end.bundle import Bundle
 from tests.standins.hub import Hub, Request
 

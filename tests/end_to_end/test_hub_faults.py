@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ten.cli import main
-from ten.data import hub_parquet
 from ten.hub import transport as transport_module
+from ten.text import hub_parquet
 from tests.end_to_end.bundle import TINY
 from tests.end_to_end.hub_bundle import HubBundle, ended
 from tests.standins import hub_corpora

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ten.data.flow import RANGES_AHEAD
 from ten.data.shards import parse_shard
+from ten.text.flow import RANGES_AHEAD
 from tests.end_to_end.bundle import TINY
 from tests.end_to_end.hub_bundle import Group, HubBundle, ended, interrupted, repeated, text_begins
 from tests.standins import hub_corpora

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ten.data.corpus import FORMATS
 from ten.errors import DataError, SpecError
 from ten.hub.layout import Selection, Wanted, common_folder, is_export, select_files
+from ten.text.corpus import FORMATS
 
 FINEWEB = [
     *(f"sample/10BT/{number:03d}_00000.parquet" for number in range(3)),

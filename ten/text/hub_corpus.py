@@ -1,0 +1,135 @@
+"""Hub corpus: a dataset's name → its repository at the hub → the files of the split, as a corpus at a commit."""
+
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ten.errors import DataError, MissingInput
+from ten.hub.layout import Selection, Wanted, select_files
+from ten.hub.registry import KnownDataset, known_dataset
+from ten.hub.repository import RepositoryFile, list_files, resolve
+from ten.hub.usual_splits import TRAIN
+from ten.text.corpus import FORMATS, STDLIB, Corpus, HubRequest, SourceFile, file_address, make_slug
+
+if TYPE_CHECKING:
+    from ten.hub.transport import Transport
+
+log = logging.getLogger(__name__)
+
+_WORD = r"[A-Za-z0-9][\w.-]*"
+_REPOSITORY = re.compile(rf"(?P<repo>{_WORD}/{_WORD})(?::(?P<config>[^\s:]+))?")
+
+
+class HubName(msgspec.Struct, frozen=True, kw_only=True):
+    """What a dataset's name means at the hub."""
+
+    dataset: str
+    """As it was typed."""
+    repo: str
+    config: str | None
+    known: KnownDataset | None = None
+
+    @property
+    def slug(self) -> str:
+        """A short name for folders: the same however a registered dataset was named."""
+        if self.known is not None:
+            return make_slug(self.known.name)
+        return make_slug(f"{self.repo.rpartition('/')[2]}-{self.config or ''}")
+
+    def request(self, revision: str | None, split: str | None, column: str | None) -> HubRequest:
+        """What a job asks of it."""
+        return HubRequest(repo=self.repo, config=self.config, split=split, revision=revision, text_column=column)
+
+
+def hub_name(dataset: str) -> HubName | None:
+    """The repository that a dataset's name means, or None where it means something on this machine.
+
+    A registered name goes before a file or folder, and these before `namespace/repo`.
+    """
+    known = known_dataset(dataset)
+    if known is not None:
+        return HubName(dataset=dataset, repo=known.repo, config=known.config, known=known)
+    match = _REPOSITORY.fullmatch(dataset)
+    if dataset == STDLIB or match is None or dataset.lower().endswith(FORMATS) or Path(dataset).exists():
+        return None
+    return HubName(dataset=dataset, repo=match["repo"], config=match["config"])
+
+
+def list_hub_corpus(
+    name: HubName,
+    *,
+    revision: str | None = None,
+    split: str | None = None,
+    column: str | None = None,
+    transport: "Transport | None" = None,
+) -> Corpus:
+    """The files of a dataset's split, those it holds out itself last, at the commit that `revision` is now.
+
+    Two requests for a registered dataset; its text column is settled, that of another is not. Raises SpecError for an
+    unknown config or split, DataError where nothing can be read, MissingInput where nothing is there, and what the
+    transport raises.
+    """
+    if transport is None:
+        from ten.hub.transport import shared_transport  # takes 0.1 s to import
+
+        transport = shared_transport()
+    known = name.known
+    wanted = Wanted(
+        repo=name.repo,
+        config=name.config,
+        split=split or TRAIN,
+        held_out_split=known.held_out_split if known else None,
+        formats=FORMATS,
+    )
+    if known is None:
+        log.info("%s: no file or folder here; looking for it at the hub", name.dataset)
+    elif Path(name.dataset).exists():
+        log.info("%s is the hub's dataset; write ./%s for what lies here", name.dataset, name.dataset)
+    try:
+        snapshot = resolve(transport, name.repo, revision)
+    except MissingInput as error:
+        raise MissingInput(f"{error}{_not_here(name)}") from None
+    chosen = select_files(snapshot.names, snapshot.configs, wanted)
+    _tell_left_out(name, chosen)
+    files = list_files(transport, snapshot, (*chosen.files, *chosen.held_out))
+    if not any(file.bytes for file in files[: len(chosen.files)]):
+        raise DataError(f"{name.dataset}: empty corpus: its {len(chosen.files)} file(s) hold no bytes")
+    return Corpus(
+        dataset=name.dataset,
+        slug=name.slug,
+        revision=snapshot.commit,
+        files=tuple(_source(file, name.repo, snapshot.commit) for file in files),
+        held_out_files=len(chosen.held_out),
+        text_column=known.text_column if known and column in (None, known.text_column) else None,
+        asked=name.request(revision, split, column),
+    )
+
+
+def streaming_note(name: HubName) -> str | None:
+    """What a job is told that streams a dataset too large to wait for."""
+    if name.known is None or not name.known.streams:
+        return None
+    size = f"{name.known.bytes / 1e9:.3g} GB"
+    return (
+        f"{name.dataset} streams from {name.repo} while it is read (about {size} in all); "
+        f"--full downloads all of it first"
+    )
+
+
+def _source(file: RepositoryFile, repo: str, commit: str) -> SourceFile:
+    path = file_address(repo, commit, file.name)
+    return SourceFile(name=file.name, path=path, bytes=file.bytes, probe=file.content)
+
+
+def _not_here(name: HubName) -> str:
+    """That a name with a slash may have been meant as a path."""
+    return "" if name.known else f"; nor is there a file or folder {name.dataset!r} here"
+
+
+def _tell_left_out(name: HubName, chosen: Selection) -> None:
+    if chosen.left_out:
+        count, first = len(chosen.left_out), chosen.left_out[0]
+        log.info("%s: %d file(s) of another format than most are not read, such as %s", name.dataset, count, first)
