@@ -4,6 +4,7 @@ import dataclasses
 import fcntl
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,12 +163,19 @@ def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_s
 
 @contextmanager
 def limited(spec: JobSpec, stop: StopRequest) -> Iterator[None]:
-    """Request a stop when the attempt has lasted for limits.max_duration, preparation included."""
+    """Stop when the attempt has lasted for limits.max_duration, preparation included."""
     if spec.limits.max_duration is None:
         yield
         return
     reason = f"limits.max_duration={spec.limits.max_duration}"
-    timer = threading.Timer(parse_seconds(spec.limits.max_duration), stop.request, [reason])
+
+    def end() -> None:
+        stop.request(reason)
+        if not stop.is_handling:  # nobody polls yet: a download, a pack
+            log.warning("%s is over", reason)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    timer = threading.Timer(parse_seconds(spec.limits.max_duration), end)
     timer.daemon = True
     timer.start()
     try:

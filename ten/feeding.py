@@ -18,6 +18,7 @@ from ten.hub.patience import read_patience
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, parameters
 from ten.preparation import Preparation
 from ten.text.corpus import FOREIGN
+from ten.train.ranks import number
 from ten.units import parse_bytes, parse_count
 
 if TYPE_CHECKING:
@@ -145,5 +146,5 @@ def _order(job: Preparation, recipe: Recipe, estimate: bool) -> PackerOrder:
         engine=data.engine,
         batch_rows=data.batch_size,
         estimate=estimate and job.packed_epoch_tokens is None,
-        slow_start=job.corpus.is_pinned,
+        slow_start=job.corpus.is_pinned and number("WORLD_SIZE", 1) == 1,  # other ranks read whole shards only
     )

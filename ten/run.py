@@ -44,10 +44,10 @@ def train(spec: JobSpec) -> "Outcome":
         attempt = plan_attempt(job, number("WORLD_SIZE", 1))
         wants_epoch = job.counts_epochs and not attempt.is_measured
         leads = number("LOCAL_RANK", 0) == 0
-        fill = open_fill(job, leads=leads, estimate=wants_epoch, begin=likely_cursor(attempt, job))
-        stack.callback(fill.close)
         if number("RANK", 0) == 0:
             stack.enter_context(held(attempt.folder))
+        fill = open_fill(job, leads=leads, estimate=wants_epoch, begin=likely_cursor(attempt, job))
+        stack.callback(fill.close)
         return _train(job, attempt, fill, stop, stack)
 
 
@@ -68,6 +68,7 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
     settings = job.spec.train
     device = open_device(settings.device, local_rank())
     world = stack.enter_context(open_world(device))
+    _agree(job, world)
     torch.manual_seed(settings.seed)
     model = LanguageModel(job.model, job.tokenizer.vocabulary).to(device)
     optimizer = build_optimizer(model, settings, model.no_decay_names())
@@ -111,6 +112,20 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
         stack.callback(lambda: reached.append(run.position.step))
     with stop.handling():
         return train_loop(run)
+
+
+def _agree(job: Preparation, world: "World") -> None:
+    """Raise SpecError on every rank when some read other data than rank 0: each machine may have pinned its own."""
+    import torch
+
+    mine = int(job.recipe.fingerprint[:15], 16)
+    others = torch.tensor([mine != world.from_first(mine)], dtype=torch.int64, device=world.device)
+    if world.sum(others).item():
+        corpus = job.corpus
+        raise SpecError(
+            f"rank {world.rank} reads {corpus.dataset} at {corpus.revision} (pack {job.recipe.pack_name}), and the "
+            "ranks do not all read the same; give each machine the same files, or one commit with --revision"
+        )
 
 
 def _measured(attempt: Attempt, job: Preparation, fill: "Fill", world: "World") -> Attempt:

@@ -162,6 +162,25 @@ with limited(load_job(None, {}, ["limits.max_duration=0.1s"]), stop), stop.handl
     assert run.stdout.strip() == "limits.max_duration=0.1s"
 
 
+def test_a_limit_ends_what_nobody_polls() -> None:
+    code = """
+import time
+from ten.attempt import limited
+from ten.cli import main
+from ten.job import load_job
+from ten.train.stopping import StopRequest
+import ten.run
+def train(spec):
+    with limited(load_job(None, {}, ["limits.max_duration=0.3s"]), StopRequest()):
+        time.sleep(60)
+ten.run.train = train
+raise SystemExit(main(["train"]))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert run.returncode == 75
+    assert "limits.max_duration=0.3s is over" in run.stderr
+
+
 def test_without_a_limit_nothing_asks() -> None:
     stop = StopRequest()
     with limited(JobSpec(), stop):

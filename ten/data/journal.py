@@ -89,10 +89,11 @@ class Journal:
         """Let go of the file; remove it when the unit is `done`."""
         if self._file is None:
             return
+        file, self._file = self._file, None
         if done:
             self._path.unlink(missing_ok=True)
-        self._file.close()
-        self._file = None
+        with writing(self._path), file:  # what could not be written is tried once more
+            pass
 
     def _is_mine(self, harvest: Harvest) -> bool:
         return (harvest.fingerprint, harvest.unit) == (self._fingerprint, self._unit)

@@ -37,7 +37,10 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     logs.show_messages()
     speaker = _Speaker()
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=PackerOrder)
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):  # the trainer ended before it had said anything
+        return
+    order = msgspec.json.decode(line, type=PackerOrder)
     server = _Server(order, speaker)
     for line in sys.stdin.buffer:
         server.take(msgspec.json.decode(line, type=Request | Release))

@@ -5,7 +5,8 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from itertools import islice
 from typing import Any, BinaryIO, cast
 
@@ -38,7 +39,7 @@ def count_lines(file: SourceFile, part: int, parts: int, limit: int | None = Non
 
 def estimate_lines(file: SourceFile, seen: int) -> float:
     """About how many records a file has, judged by the bytes that its first `seen` records take."""
-    first = list(islice(_lines(file, 0, 1), seen + 1))
+    first = list(islice(_lines(file, 0, 1, _only_what_is_read()), seen + 1))
     if len(first) <= seen:
         return len(first)
     taken = first[-1][0]
@@ -49,7 +50,7 @@ def _expansion(file: SourceFile) -> float:
     """Plain bytes per byte of a compressed file, measured on its first 4 MiB."""
     if file.format == ".jsonl":
         return 1.0
-    with open_source(file) as source, _open(file, source) as stream:
+    with open_source(file, _only_what_is_read()) as source, _open(file, source) as stream:
         try:
             plain = len(stream.read(2**22))
         except _DAMAGE as error:
@@ -59,7 +60,8 @@ def _expansion(file: SourceFile) -> float:
 
 def keys(file: SourceFile) -> tuple[list[str], list[str]]:
     """Keys of the first record that hold text (or null), and the others; both empty for a file without records."""
-    at, line = next(_lines(file, 0, 1), (0, b""))
+    with closing(_lines(file, 0, 1, _only_what_is_read())) as lines:
+        at, line = next(lines, (0, b""))
     if not line:
         return [], []
     try:
@@ -74,7 +76,12 @@ def keys(file: SourceFile) -> tuple[list[str], list[str]]:
     return texts, [key for key in record if key not in texts]
 
 
-def _lines(file: SourceFile, part: int, parts: int, flow: Flow | None = None) -> Iterator[tuple[int, bytes]]:
+def _only_what_is_read() -> Flow:
+    """For a look at the start of a file: nothing is fetched ahead."""
+    return Flow(ahead=lambda: 0)
+
+
+def _lines(file: SourceFile, part: int, parts: int, flow: Flow | None = None) -> Generator[tuple[int, bytes]]:
     """Byte position and content of each line that is not blank."""
     begin, end = file.bytes * part // parts, file.bytes * (part + 1) // parts
     with open_source(file, flow, end) as source, _open(file, source) as stream:

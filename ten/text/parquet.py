@@ -78,7 +78,7 @@ def _open(file: SourceFile) -> "Iterator[tuple[pyarrow.parquet.ParquetFile, HubP
         yield hub.parquet, hub
         return
     try:
-        parquet = pyarrow.parquet.ParquetFile(file.path, memory_map=False)
+        parquet = pyarrow.parquet.ParquetFile(file.path, memory_map=False, page_checksum_verification=True)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
@@ -93,8 +93,9 @@ def _text_names(parquet: pyarrow.parquet.ParquetFile) -> list[str]:
 
 
 def _groups(parquet: pyarrow.parquet.ParquetFile, part: int, parts: int) -> range:
+    """Part 0 has the first row group however few there are: what is read first is not empty."""
     groups = parquet.num_row_groups
-    return range(groups * part // parts, groups * (part + 1) // parts)
+    return range(-(-groups * part // parts), -(-groups * (part + 1) // parts))
 
 
 def _streamed(file: SourceFile, parquet: Any, group: int, column: str, invalid: InvalidText, batch_rows: int) -> Texts:

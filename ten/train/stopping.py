@@ -32,6 +32,11 @@ class StopRequest:
         if self.reason is None:
             self.reason = reason
 
+    @property
+    def is_handling(self) -> bool:
+        """Whether signals come here, because somebody polls."""
+        return bool(self._previous)
+
     @contextmanager
     def handling(self, *signals: signal.Signals) -> Iterator["StopRequest"]:
         """Within the block, SIGTERM and SIGINT (or `signals`) request a stop; the handlers before it come back after.

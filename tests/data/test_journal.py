@@ -13,7 +13,9 @@ from ten.data.recipe import Recipe
 from ten.text.engines import Ids
 from ten.text.flow import Flow
 from ten.text.units import Part, Unit
-from tests.data.small import make_texts, recipe_of, small_tokenizer, write_parquet
+from tests.data.small import make_texts, recipe_of, run_python, small_tokenizer, write_parquet
+
+ROOT = str(Path(__file__).parents[2])
 
 
 class Interrupted(Exception):
@@ -131,6 +133,27 @@ def test_two_packers_of_one_unit_do_not_mix(recipe: Recipe, tmp_path: Path) -> N
     first.append(Place(segments=1), 0, 0, [])
     first.close(done=False)
     assert path.exists()
+
+
+@pytest.mark.parametrize("size", [3000, 100_000])
+def test_a_full_disk_is_said_as_such(tmp_path: Path, size: int) -> None:
+    code = f"""
+import resource, sys
+from pathlib import Path
+import numpy as np
+from ten.data.journal import Journal, Place
+from ten.errors import DiskFull
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+journal = Journal(Path(sys.argv[1]), "f" * 64, 0)
+try:
+    try:
+        journal.append(Place(segments=1), 0, 0, [np.zeros({size}, dtype="u1")])
+    finally:
+        journal.close(done=False)
+except DiskFull as error:
+    print("no room" in str(error))
+"""
+    assert run_python(code, str(tmp_path / "a.journal"), PYTHONPATH=ROOT).strip() == "True"
 
 
 def test_a_flow_that_skips_nothing_changes_nothing(recipe: Recipe) -> None:

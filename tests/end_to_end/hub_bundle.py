@@ -105,7 +105,8 @@ class HubBundle(Bundle):
     def _groups(self, part: Part) -> list[Group]:
         name = self._recipe().corpus.files[part.file].name
         groups = len(self._begins(name))
-        return [Group(name, k) for k in range(groups * part.part // part.parts, groups * (part.part + 1) // part.parts)]
+        first, last = (-(-groups * bound // part.parts) for bound in (part.part, part.part + 1))
+        return [Group(name, number) for number in range(first, last)]
 
     def _begins(self, name: str) -> list[int]:
         asked = self._recipe().corpus.asked

@@ -20,7 +20,7 @@ from tests.standins.hub_faults import Fault
 GROUPS, ROWS = 32, 20
 """Row groups of each of the two files, some six a unit, and rows of each."""
 FIRST = "sample/10BT/000_00000.parquet"
-MOVING, SMALL = "standin/moving", "standin/small"
+MOVING, MIXED, SMALL, LARGE = "standin/moving", "standin/mixed", "standin/small", "standin/large"
 
 HubBundles = Callable[..., HubBundle]
 
@@ -32,6 +32,8 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     original = hub_corpora.fineweb_edu(root, groups=GROUPS, rows=ROWS, sentences=16)
     shutil.copytree(original / "sample", root / "datasets" / MOVING / "sample")
     hub_corpora.parquet_repository(root, SMALL, {"train.parquet": 5 * ROWS}, group=ROWS, sentences=16)
+    hub_corpora.parquet_repository(root, MIXED, {"train.parquet": 5 * ROWS}, group=ROWS, sentences=16)
+    hub_corpora.parquet_repository(root, LARGE, {"train.parquet": 400}, group=100, sentences=32)
     with Hub(root) as hub:
         yield hub
 
@@ -164,6 +166,29 @@ def test_two_ranks_share_a_packer_and_one_goes_on_alone(
     bundle.run("train", *words)
     assert bundle.rows() == undisturbed
     assert not kept & bundle.fetched(bundle.hub.log()).keys()
+
+
+def test_ranks_that_wait_for_a_whole_shard_do_not_wait_for_ever(bundles: HubBundles, free_port: int) -> None:
+    """The first row group alone would feed the first steps, and only rank 0 may read a shard that still grows."""
+    bundle = bundles(LARGE)
+    words = [*TINY, "--streaming", "--seq-len", "64", "--batch-size", "2", "--steps", "2"]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port)}
+    ranks = [bundle.start("train", *words, **common, RANK=rank, LOCAL_RANK=rank) for rank in "01"]
+    for rank in ranks:
+        ended(rank, 0)
+    assert bundle.steps() == 2
+
+
+def test_machines_that_pinned_other_commits_do_not_train_together(bundles: HubBundles, free_port: int) -> None:
+    first, second = bundles(MIXED, "first"), bundles(MIXED, "second")
+    old = first.plan()
+    first.hub.commit(MIXED, {"train.parquet": (first.hub.root / "datasets" / LARGE / "train.parquet").read_bytes()})
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port), "LOCAL_RANK": "0"}
+    words = [*TINY, "--streaming", "--seq-len", "64", "--batch-size", "2", "--steps", "2"]
+    ranks = [one.start("train", *words, **common, RANK=rank) for rank, one in zip("01", (first, second), strict=True)]
+    said = [ended(rank, 78).stderr for rank in ranks]
+    assert f"at {old}" in said[0]
+    assert all("one commit with --revision" in text for text in said)
 
 
 def test_a_branch_that_moved_leaves_a_run_at_its_commit(bundles: HubBundles, undisturbed: list[str]) -> None:

@@ -22,6 +22,20 @@ def test_parts_give_each_row_group_once(scratch: Path, count: int, group: int, p
     assert [count_records(file, part, parts) for part in range(parts)] == [len(part) for part in split]
 
 
+def test_what_is_read_first_is_not_empty(tmp_path: Path) -> None:
+    file = source(write_parquet(tmp_path / "a.parquet", make_texts(12), group=10))
+    assert [count_records(file, part, 5) for part in range(5)] == [10, 0, 2, 0, 0]
+
+
+def test_a_page_that_does_not_match_its_checksum_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": [f"this is number {number}" for number in range(100)]})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    path.write_bytes(path.read_bytes().replace(b"number 50", b"Xumber 50", 1))
+    with pytest.raises(DataError, match="row group 0 does not decode"):
+        records(path)
+
+
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("parquet") / "a.parquet"
