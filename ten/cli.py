@@ -122,13 +122,17 @@ def _eval(arguments: argparse.Namespace) -> int:
     if arguments.dataset:
         tree["data"] |= dict.fromkeys(("text_column", "subset_size", "revision", "split"))
         tree["data"]["dataset"] = arguments.dataset
+    if arguments.split:
+        tree["data"] |= {"split": arguments.split, "subset_size": None}
+    if arguments.revision:
+        tree["data"]["revision"] = arguments.revision
     if arguments.tokens:
         tree["train"]["evaluate_tokens"] = arguments.tokens
     tree["mode"] = "streaming"
     job = Preparation(
         settings.convert(tree, JobSpec, "command line"),
         given_tokenizer=run.tokenizer(),
-        only_scored=bool(arguments.dataset),
+        only_scored=bool(arguments.dataset or arguments.split),
     )
     result = evaluate(job, run)
     _show(
@@ -163,15 +167,15 @@ def _generate(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from ten.errors import DataError
-    from ten.verify import verify
+    from ten.verify import find_path, verify
 
-    report = verify(Path(arguments.path or JobSpec().store))
+    report = verify(find_path(arguments.path, _store(arguments)))
     if arguments.json:
         _show(_json(report))
     for finding in () if arguments.json else report.damaged:
         _show(f"damaged {finding.kind}: {finding.damage}")
     for pack in () if arguments.json else report.unfinished:
-        _show(f"unfinished pack: {pack}")
+        _show(f"unfinished pack (as streaming leaves them; `ten pack` with the same settings completes it): {pack}")
     if not arguments.json:
         sound = report.checked - len(report.damaged)
         _show(f"{sound} of {report.checked} objects sound, {format_bytes(report.bytes)} read")

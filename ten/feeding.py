@@ -1,5 +1,6 @@
 """Feeding: the fill policy that a job's mode means for one rank, with its packer process started. No torch."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,19 @@ from ten.data.packer import Packer
 from ten.data.packer_messages import PackerOrder
 from ten.data.recipe import Recipe
 from ten.data.room import Room, cache_limit_bytes
-from ten.data.settings import DataSettings
 from ten.hub.patience import read_patience
+from ten.job import pack_command
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, parameters
 from ten.preparation import Preparation
-from ten.text.corpus import FOREIGN
+from ten.text.corpus import FOREIGN, Corpus
+from ten.text.download import download, is_fetched_whole, local_path, raw_folder
 from ten.train.ranks import number
-from ten.units import parse_bytes, parse_count
+from ten.units import format_bytes, parse_bytes, parse_count
 
 if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
 
+log = logging.getLogger(__name__)
 
 _PACKER_PATIENCE_S = 600.0
 
@@ -35,7 +38,7 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
     where reading will most likely begin, so that those shards are packed from now on.
     """
     if job.spec.mode == "pretok":
-        return PretokFill(job.open_cache(), pack_command(job))
+        return PretokFill(job.open_cache(), pack_command(job.spec))
     cache = job.open_cache(fetched(job) if leads else None)
     if not leads:
         following = FollowingFill(cache)
@@ -44,7 +47,8 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
         return following
     if job.spec.mode == "full":
         pack(job, cache)
-        return PretokFill(cache, pack_command(job))
+        return PretokFill(cache, pack_command(job.spec))
+    job.before_streaming(cache)
     room = _room(job, cache)
     fill = StreamingFill(cache, Packer(_order(job, cache.recipe, estimate), _patience_s()), room)
     if begin is not None:
@@ -59,15 +63,28 @@ def fetched(job: Preparation) -> Recipe:
     """
     recipe = job.recipe
     corpus = recipe.corpus
-    whole = any(file.format in FOREIGN for file in corpus.files)
-    if not corpus.is_pinned or not (whole or job.spec.mode == "full" or job.spec.data.keep_files):
-        return recipe
-    if job.is_packed:
+    keep = job.spec.mode == "full" or job.spec.data.keep_files
+    if not is_fetched_whole(corpus, keep=keep) or job.is_packed:
         return recipe
     from ten.hub.transport import shared_transport
-    from ten.text.download import download
 
-    return msgspec.structs.replace(recipe, corpus=download(corpus, job.cache_dir, shared_transport()))
+    if job.spec.mode == "streaming" and not keep:
+        _tell_download(corpus, job.cache_dir)
+    here = download(corpus, job.cache_dir, shared_transport())
+    where = raw_folder(corpus, job.cache_dir)
+    log.info("%s: the raw files lie in %s; they may be deleted once all of it is packed", corpus.dataset, where)
+    return msgspec.structs.replace(recipe, corpus=here)
+
+
+def _tell_download(corpus: Corpus, folder: Path) -> None:
+    """Say why a job that streams downloads."""
+    missing = [file for file in corpus.files if not local_path(file, folder).is_file()]
+    if missing:
+        form = next(file.format for file in corpus.files if file.format in FOREIGN)
+        size, where = format_bytes(sum(file.bytes for file in missing)), raw_folder(corpus, folder)
+        log.info(
+            "%s: %s files can only be read whole: %s are downloaded first, to %s", corpus.dataset, form, size, where
+        )
 
 
 def epoch_tokens(job: Preparation, fill: Fill) -> int:
@@ -106,23 +123,6 @@ def pack(job: Preparation, cache: ShardCache | None = None, *, force: bool = Fal
         batch_rows=data.batch_size,
         force=force,
     )
-
-
-def pack_command(job: Preparation) -> str:
-    """The command line that packs what a job reads."""
-    defaults = msgspec.to_builtins(DataSettings())
-    given = {
-        f"data.{name}": value
-        for name, value in msgspec.to_builtins(job.spec.data).items()
-        if value != defaults[name] and name != "seed"
-    }
-    given["store"] = job.spec.store
-    return " ".join(["ten pack", *(f"--set {name}={_quoted(value)}" for name, value in given.items())])
-
-
-def _quoted(value: object) -> str:
-    text = str(value)
-    return f"'{text}'" if set(text) & set(" *?[]$;&'\"") else text
 
 
 def _room(job: Preparation, cache: ShardCache) -> Room:

@@ -7,7 +7,18 @@ from typing import Any, Never
 
 from ten import __version__
 from ten.errors import SpecError
+from ten.hub.registry import registered_names
 from ten.settings import nearest
+from ten.units import parse_count
+
+
+def _count(text: str) -> int:
+    """A count with or without a suffix, as argparse wants it."""
+    try:
+        return parse_count(text)
+    except SpecError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
 
 _SETTINGS: tuple[tuple[str, str, str, Any, str], ...] = (
     ("--config", "model.config", "NAME", str, "model preset: nano tiny small medium large xlarge"),
@@ -16,15 +27,16 @@ _SETTINGS: tuple[tuple[str, str, str, Any, str], ...] = (
         "data.dataset",
         "DATA",
         str,
-        "registered name, namespace/repo[:config], stdlib, or a file, folder or glob of text",
+        f"registered name ({', '.join(registered_names())}), the hub's namespace/repo[:config], stdlib, or a file, "
+        "folder or glob of text",
     ),
     ("--revision", "data.revision", "REV", str, "branch, tag or commit of a hub dataset"),
     ("--split", "data.split", "NAME", str, "split of a hub dataset to train on"),
     ("--text-column", "data.text_column", "NAME", str, "column or key that holds the text"),
-    ("--tokenizer", "data.tokenizer", "NAME", str, "gpt2, a tokenizer.json, or bpe:SIZE to train one"),
+    ("--tokenizer", "data.tokenizer", "NAME", str, "gpt2, a tokenizer.json, the hub's namespace/repo, or bpe:SIZE"),
     ("--seq-len", "data.seq_len", "N", int, "tokens the model sees per row"),
     ("--chunk-size", "data.seq_len", "N", int, "the same as --seq-len"),
-    ("--subset-size", "data.subset_size", "N", int, "use only the first N records, in every mode alike"),
+    ("--subset-size", "data.subset_size", "N", _count, "use only the first N (10K) records, in every mode"),
     ("--cache-dir", "data.cache_dir", "DIR", str, "folder for shards and trained tokenizers in front of the store"),
     ("--store", "store", "DIR", str, "folder for packs and runs"),
     ("--name", "name", "NAME", str, "first part of the run's id"),
@@ -43,13 +55,18 @@ _SWITCHES: tuple[tuple[str, str, str | bool, str], ...] = (
     ("--keep-files", "data.keep_files", True, "keep a hub dataset's raw files under the cache folder"),
 )
 _EXAMPLES = {
-    "plan": "ten plan jobs/train-pretok.yaml\n  ten plan --config large --dataset 'corpus/*.parquet' --epochs 1 --json",
-    "pack": "ten pack jobs/pack.yaml\n  ten pack --dataset 'corpus/*.jsonl.gz' --tokenizer gpt2",
+    "plan": "ten plan jobs/train-pretok.yaml\n"
+    "  ten plan --config large --dataset 'corpus/*.parquet' --epochs 1 --json\n"
+    "  ten plan --config large --dataset finewebedu --tokens 10B",
+    "pack": "ten pack jobs/pack.yaml\n  ten pack --dataset 'corpus/*.jsonl.gz' --tokenizer gpt2\n"
+    "  ten pack --dataset Salesforce/wikitext:wikitext-2-raw-v1 --subset-size 10K",
     "train": "ten train jobs/train-streaming.yaml --set train.steps=100\n"
-    "  ten train --config tiny --dataset 'corpus/*.parquet' --streaming --mixed_precision --epochs 1",
-    "eval": "ten eval\n  ten eval train-stdlib-nano --dataset 'other/*.txt' --json",
-    "generate": "ten generate --prompt 'def main():' --max-tokens 200",
-    "verify": "ten verify\n  ten verify ten-data/packs/stdlib-0123456789ab --json",
+    "  ten train --config tiny --dataset 'corpus/*.parquet' --streaming --mixed_precision --epochs 1\n"
+    "  ten train --config small --dataset finewebedu --streaming --tokens 1B",
+    "eval": "ten eval\n  ten eval train-stdlib-nano --dataset 'other/*.txt' --json\n  ten eval --dataset wikitext-103",
+    "generate": "ten generate --prompt 'def main():' --max-tokens 200\n"
+    "  ten generate train-tinystories-nano --prompt 'Once upon a time'",
+    "verify": "ten verify\n  ten verify ten-data/packs/stdlib-0123456789ab --json\n  ten verify train-tinystories-nano",
 }
 
 
@@ -149,6 +166,8 @@ def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--store", metavar="DIR", help="folder for packs and runs")
     if verb == "eval":
         parser.add_argument("--dataset", metavar="DATA", help="other text to score; without it the run's own held-out")
+        parser.add_argument("--split", metavar="NAME", help="split of a hub dataset to score, all of it")
+        parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub dataset")
         parser.add_argument("--tokens", metavar="N", help="held-out tokens to score at most, such as 2M")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         return
@@ -161,7 +180,10 @@ def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def _add_path(parser: argparse.ArgumentParser, _verb: str) -> None:
-    parser.add_argument("path", nargs="?", metavar="PATH", help="a store, pack or run; without one the default store")
+    parser.add_argument(
+        "path", nargs="?", metavar="WHAT", help="a store, pack or run: its path, or its name in --store"
+    )
+    parser.add_argument("--store", metavar="DIR", help="folder for packs and runs")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -47,7 +47,10 @@ def evaluate(job: Preparation, run: Run) -> Evaluation:
         stack.callback(fill.close)
         held_out = open_held_out(job, fill)
         if not held_out.text_bytes:
-            raise DataError(f"{job.corpus.dataset}: too few documents to hold any out, so there is nothing to score")
+            raise DataError(
+                f"{job.corpus.dataset}: too few documents to hold any out, so there is nothing to score; name other "
+                "text with `ten eval --dataset TEXT`, or train on a dataset with a validation split"
+            )
         value = bits_per_byte(
             model.to(device),
             held_out,

@@ -1,6 +1,7 @@
 """JobSpec: one job file, composed of every package's settings; loaded, overridden, compared."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -97,6 +98,23 @@ def load_job(path: Path | None, flags: Mapping[str, Any], sets: Sequence[str], n
     return settings.convert(tree, JobSpec, "command line")
 
 
+def pack_command(spec: JobSpec) -> str:
+    """The command line that packs what a job reads."""
+    defaults = msgspec.to_builtins(DataSettings())
+    given = {
+        f"data.{name}": value
+        for name, value in msgspec.to_builtins(spec.data).items()
+        if value != defaults[name] and name != "seed"
+    }
+    given["store"] = spec.store
+    return " ".join(["ten pack", *(f"--set {name}={_quoted(value)}" for name, value in given.items())])
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return f"'{text}'" if set(text) & set(" *?[]$;&'\"") else text
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested mapping as dotted paths."""
     flat: dict[str, Any] = {}
@@ -115,15 +133,12 @@ def refuse_other_spec(saved: Mapping[str, Any], wanted: Mapping[str, Any], where
     """
     old, new = flatten(saved), flatten(wanted)
     same_data = old.get("data.fingerprint") == new.get("data.fingerprint")
+    if not same_data:
+        raise SpecError(f"{where} was made from other data: {_what_differs(old, new)}")
     changed: list[str] = []
     for field in sorted(old.keys() | new.keys()):
         if old.get(field) == new.get(field) or (same_data and field in DECIDED_BY_FINGERPRINT):
             continue
-        if field == "data.fingerprint":
-            raise SpecError(
-                f"{where} was made from other data: the files of {new['data.dataset']} have changed, or what is taken "
-                "from them; put them back, or start another run with --set run=NAME"
-            )
         if field not in MAY_CHANGE and field.partition(".")[0] not in ("checkpoint", "limits"):
             raise SpecError(
                 f"{where} was made with {field}={old.get(field)!r}, and this job has {new.get(field)!r}; put it back, "
@@ -131,3 +146,23 @@ def refuse_other_spec(saved: Mapping[str, Any], wanted: Mapping[str, Any], where
             )
         changed.append(f"{field}: {old.get(field)} → {new.get(field)}")
     return changed
+
+
+def _what_differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Why two jobs read different shards, and how the second reads those of the first."""
+    fields = sorted(field for field in DECIDED_BY_FINGERPRINT if old.get(field) != new.get(field))
+    if not fields:
+        return (
+            f"the files of {new['data.dataset']} have changed; put them back, or start another run with --set run=NAME"
+        )
+    told = ", ".join(f"{field}: {old.get(field)} → {new.get(field)}" for field in fields)
+    return f"{told}; go on with {' '.join(_flag(field, old.get(field)) for field in fields)}, or start another run " + (
+        "with --set run=NAME"
+    )
+
+
+def _flag(field: str, value: Any) -> str:
+    text = "null" if value is None else str(value)
+    if field == "data.revision" and value is not None:
+        return f"--revision {shlex.quote(text)}"
+    return f"--set {field}={shlex.quote(text)}"

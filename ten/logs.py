@@ -2,11 +2,16 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
+
+REPORT_S = 30.0
+"""Seconds between two lines about progress where no bar is shown."""
+_REDRAW_S = 1.0
 
 
 class _TerminalHandler(logging.Handler):
@@ -39,3 +44,25 @@ def progress(label: str, total: float, unit: str, done: float = 0) -> Iterator["
         disable=None,
     ) as bar:
         yield bar
+
+
+@contextmanager
+def reporting(bar: "tqdm[Any]", tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` every half minute where the bar does not show, and keep the bar's clock going where it does.
+
+    From a thread: a wait for the network is told too, while nothing gets done.
+    """
+    ended = threading.Event()
+    act, every_s = (tell, REPORT_S) if bar.disable else (bar.refresh, _REDRAW_S)
+
+    def report() -> None:
+        while not ended.wait(every_s):
+            act()
+
+    thread = threading.Thread(target=report, name="report", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -4,8 +4,10 @@ import msgspec
 
 from ten.data.manifest import Manifest
 from ten.errors import DataError
+from ten.hub.usual_splits import TRAIN
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
 from ten.preparation import Preparation
+from ten.text.download import is_fetched_whole
 from ten.text.tokens import trained_vocabulary
 from ten.text.units import text_bytes
 from ten.train.length import run_tokens
@@ -22,8 +24,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     dataset: str
     revision: str
+    """Of a hub dataset its commit."""
+    repository: str | None
+    """Of a hub dataset, as are the next two."""
+    hub_config: str | None
+    split: str | None
+    text_column: str | None
     files: int
     corpus_bytes: int
+    raw_bytes: int
+    """Of the raw files of a hub dataset that stay in cache_dir."""
     tokenizer: str
     vocabulary: int
     fingerprint: str | None
@@ -69,13 +79,20 @@ def make_plan(job: Preparation) -> Plan:
     count = parameters(model, vocabulary)
     width = 2 if vocabulary <= 2**16 else 4
     per_token = flops_per_token(model, vocabulary)
+    asked = job.corpus.asked
+    keeps_files = is_fetched_whole(job.corpus, keep=job.spec.data.keep_files or job.spec.mode == "full")
     return Plan(
         run=job.run_id,
         mode=job.spec.mode,
         dataset=job.corpus.dataset,
         revision=job.corpus.revision,
+        repository=asked.repo if asked else None,
+        hub_config=asked.config if asked else None,
+        split=(asked.split or TRAIN) if asked else None,
+        text_column=job.corpus.text_column,
         files=len(job.corpus.files),
         corpus_bytes=job.corpus.bytes,
+        raw_bytes=job.corpus.bytes if keeps_files and manifest is None else 0,
         tokenizer=job.tokenizer_name,
         vocabulary=vocabulary,
         fingerprint=fingerprint,
@@ -101,6 +118,7 @@ def describe_plan(plan: Plan) -> str:
     """A plan for people."""
     packed = "packed" if plan.packed else "to be packed"
     shards, checkpoints = format_bytes(plan.pack_bytes), format_bytes(plan.checkpoint_bytes)
+    raw = f", raw files: {format_bytes(plan.raw_bytes)}, kept in cache_dir" if plan.raw_bytes else ""
     identity = f", pack {plan.fingerprint[:12]}" if plan.fingerprint else ""
     lines = [
         ("run", f"{plan.run} (mode {plan.mode})"),
@@ -109,15 +127,25 @@ def describe_plan(plan: Plan) -> str:
             "data",
             f"{plan.dataset} ({plan.revision}): {plan.files:,} files, {format_bytes(plan.corpus_bytes)}{identity}",
         ),
+        *_hub_lines(plan),
         ("epoch", f"about {format_count(plan.epoch_tokens)} tokens"),
         ("length", f"{plan.tokens:,} tokens = {plan.epochs:g} epochs"),
         ("steps", f"{plan.steps:,} of {plan.step_tokens:,} tokens, rows of {plan.seq_len:,}"),
         ("compute", f"{plan.flops:.3g} FLOPs, {format_count(plan.flops_per_token)} per token"),
-        ("disk", f"{shards} of shards ({packed}), {checkpoints} of checkpoints"),
+        ("disk", f"{shards} of shards ({packed}), {checkpoints} of checkpoints{raw}"),
         ("carry", f"{format_bytes(plan.state_bytes)} per sequence while generating, at any length"),
         *(("note", note) for note in plan.notes),
     ]
     return "\n".join(f"{name:<8} {text}" for name, text in lines)
+
+
+def _hub_lines(plan: Plan) -> list[tuple[str, str]]:
+    """What of a repository at the hub is read."""
+    if plan.repository is None:
+        return []
+    config = f"config {plan.hub_config}, " if plan.hub_config else ""
+    column = f", text column {plan.text_column}" if plan.text_column else ""
+    return [("hub", f"{plan.repository}, {config}split {plan.split}{column}, commit {plan.revision}")]
 
 
 def _manifest(job: Preparation, notes: list[str]) -> Manifest | None:

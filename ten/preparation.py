@@ -14,9 +14,11 @@ from ten.data.cache import ShardCache
 from ten.data.estimate import epoch_tokens
 from ten.data.recipe import Recipe, make_recipe, subset_units
 from ten.data.split import WHOLE
-from ten.errors import DataError
+from ten.errors import DataError, ServiceUnavailable
+from ten.hub.address import is_hub
+from ten.hub.endpoint import read_endpoint
 from ten.hub.patience import read_patience
-from ten.job import JobSpec
+from ten.job import JobSpec, pack_command
 from ten.model.presets import ModelConfig, default_seq_len, resolve
 from ten.store.opening import open_store
 from ten.store.protocol import Store
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 
 _PIN_PATIENCE_S = 120.0
 """Shortest time that a rank waits for the one that looks the dataset up; longer where that one may wait longer."""
+_COUNT_PATIENCE_S = 3600.0
+"""The same for the one that counts a subset's records, which may read much of the dataset."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +78,28 @@ class Preparation:
         )
         if hub is None:
             return make()
-        if self.spec.mode == "streaming" and (note := streaming_note(hub)) is not None:
-            log.info("%s", note)
-        return pinned_corpus(
+        corpus = pinned_corpus(
             self.store,
             hub.request(data.revision, data.split, data.text_column),
             hub.slug,
             make,
             run=self.run_id,
-            leads=number("LOCAL_RANK", 0) == 0,
+            leads=self._leads,
             patience_s=max(_PIN_PATIENCE_S, 2 * read_patience().total_s),
         )
+        if self.only_scored and data.split is not None:  # that split, and not what is set apart beside it
+            return corpus.without_held_out()
+        return corpus
 
     @cached_property
     def _hub(self) -> HubName | None:
         """Where the dataset is at the hub, if it is there."""
         return hub_name(self.spec.data.dataset)
+
+    @property
+    def _leads(self) -> bool:
+        """Whether this process does for its machine what need be done only once."""
+        return number("LOCAL_RANK", 0) == 0
 
     @property
     def tokenizer_name(self) -> str:
@@ -136,7 +146,45 @@ class Preparation:
         if records is None:
             return None
         count = partial(subset_units, corpus, records)
-        return pinned_units(self.store, corpus, records, count) if corpus.is_pinned else count()
+        if not corpus.is_pinned:
+            return count()
+
+        def counted() -> tuple[Unit, ...]:
+            try:
+                return count()
+            except ServiceUnavailable as error:
+                raise ServiceUnavailable(self._explained(str(error))) from None
+
+        patience_s = max(_COUNT_PATIENCE_S, 2 * read_patience().total_s)
+        return pinned_units(self.store, corpus, records, counted, leads=self._leads, patience_s=patience_s)
+
+    def before_streaming(self, cache: ShardCache) -> None:
+        """Say that much will be streamed, once, where it will be.
+
+        Raises ServiceUnavailable where HF_HUB_OFFLINE forbids it and nothing of the pack is there to begin with.
+        """
+        recipe = cache.recipe
+        if self.is_packed or not any(is_hub(file.path) for file in recipe.corpus.files):
+            return
+        if read_endpoint().offline and not any(cache.has(unit.index) for unit in recipe.units):
+            said = f"{recipe.corpus.dataset}: {cache.address} is not packed, and HF_HUB_OFFLINE forbids asking the hub"
+            raise ServiceUnavailable(self._explained(said))
+        is_first = self.store.stat(f"runs/{self.run_id}/run.json") is None
+        part = self.only_scored or self.spec.data.subset_size is not None
+        if self._hub is not None and is_first and not part and (note := streaming_note(self._hub)) is not None:
+            log.info("%s", note)
+
+    def _explained(self, said: str) -> str:
+        """What is said of the hub's absence, with the way to do without where packs suggest that it was meant."""
+        prefix = f"packs/{self.corpus.slug}-"
+        keys = (found.key.split("/") for found in self.store.list(prefix) if found.key.endswith("/manifest.json"))
+        others = ", ".join(sorted({key[1] for key in keys}))
+        if not others:
+            return said
+        return (
+            f"{said}; this job reads another pack than those in the store ({others}): where there is network make it "
+            f"with `{pack_command(self.spec)}`"
+        )
 
     @property
     def cache_dir(self) -> Path:

@@ -68,7 +68,6 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
     settings = job.spec.train
     device = open_device(settings.device, local_rank())
     world = stack.enter_context(open_world(device))
-    _agree(job, world)
     torch.manual_seed(settings.seed)
     model = LanguageModel(job.model, job.tokenizer.vocabulary).to(device)
     optimizer = build_optimizer(model, settings, model.no_decay_names())
@@ -129,7 +128,8 @@ def _agree(job: Preparation, world: "World") -> None:
 
 
 def _measured(attempt: Attempt, job: Preparation, fill: "Fill", world: "World") -> Attempt:
-    """The attempt with its run's length; rank 0 finds it, and tells the others what it found."""
+    """The attempt with its run's length; rank 0 finds it, and tells the others, which read the same data."""
+    _agree(job, world)
     if world.is_first:
         attempt = measured(attempt, job, lambda: epoch_tokens(job, fill))
     total = world.from_first(attempt.record.total_tokens)

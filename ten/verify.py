@@ -10,6 +10,7 @@ from ten import logs
 from ten.data.manifest import make_entry, parse_manifest
 from ten.data.shards import open_shard
 from ten.errors import DataError, MissingInput
+from ten.settings import nearest
 from ten.train.checkpoint_files import complete, find_damage
 
 
@@ -28,8 +29,25 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checked: int
     bytes: int
     unfinished: tuple[str, ...]
-    """Packs without a manifest: usable, and completed by `ten pack`."""
+    """Packs without a manifest, as streaming leaves them: usable, and completed by `ten pack`."""
     damaged: tuple[Finding, ...]
+
+
+def find_path(name: str | None, store: Path) -> Path:
+    """What a name means: a path, or a pack or run of the store; without a name the store.
+
+    Raises MissingInput with the nearest name where there is none of the kind.
+    """
+    if name is None:
+        return store
+    there = {path.name: path for kind in ("runs", "packs") for path in sorted((store / kind).glob("*"))}
+    path = Path(name).expanduser()
+    if path.exists() or (name not in there and len(path.parts) > 1):
+        return path
+    if name not in there:
+        known = nearest(name, there) if there else f"nothing is in {store}"
+        raise MissingInput(f"{name!r}: no path, and no pack or run of {store}; {known}")
+    return there[name]
 
 
 def verify(path: Path) -> Report:

@@ -71,6 +71,12 @@ def test_hub_datasets_have_flags() -> None:
     assert _settings("train", "--skip-bad", "--skip-bad") == {"data.skip_bad": True}
 
 
+def test_a_subset_may_be_given_with_a_suffix() -> None:
+    assert _settings("train", "--subset-size", "10k") == {"data.subset_size": 10_000}
+    with pytest.raises(SpecError, match="--subset-size: 'few' is not a count"):
+        parse_arguments(["train", "--subset-size", "few"])
+
+
 def test_flags_are_not_abbreviated() -> None:
     with pytest.raises(SpecError, match="did you mean '--dataset'"):
         parse_arguments(["train", "--datase", "x"])

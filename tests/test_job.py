@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ten.errors import SpecError
-from ten.job import JobSpec, load_job, refuse_other_spec
+from ten.job import JobSpec, load_job, pack_command, refuse_other_spec
 
 
 def test_set_wins_over_flags_and_flags_over_the_file(tmp_path: Path) -> None:
@@ -85,3 +85,26 @@ def test_the_same_data_under_another_path_is_the_same_run() -> None:
     after["data"]["fingerprint"] = "g"
     with pytest.raises(SpecError, match=r"data\.dataset"):
         refuse_other_spec(before, after, "run r")
+
+
+def test_what_makes_other_data_is_named_with_the_way_back() -> None:
+    before = msgspec.to_builtins(load_job(None, {"data.subset_size": 500, "data.revision": "a1"}, []))
+    after = msgspec.to_builtins(load_job(None, {"data.subset_size": 400, "data.revision": "b2"}, []))
+    before["data"]["fingerprint"], after["data"]["fingerprint"] = "f", "g"
+    with pytest.raises(SpecError) as caught:
+        refuse_other_spec(before, after, "run r")
+    assert str(caught.value) == (
+        "run r was made from other data: data.revision: a1 → b2, data.subset_size: 500 → 400; go on with "
+        "--revision a1 --set data.subset_size=500, or start another run with --set run=NAME"
+    )
+    after["data"] |= {"subset_size": 500, "revision": "a1"}
+    with pytest.raises(SpecError, match="other data: the files of stdlib have changed; put them back"):
+        refuse_other_spec(before, after, "run r")
+
+
+def test_the_command_that_packs_says_all_that_decides_the_pack() -> None:
+    spec = load_job(None, {"data.dataset": "some text.txt"}, ["data.subset_size=1", "data.seed=5"])
+    command = pack_command(spec)
+    assert "--set data.dataset='some text.txt'" in command
+    assert "--set data.subset_size=1" in command
+    assert "seed" not in command

@@ -1,6 +1,7 @@
 """What the terminal shows."""
 
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -40,3 +41,10 @@ def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str
         bar.update(5)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+def test_where_there_is_no_bar_a_line_comes_while_nothing_gets_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "REPORT_S", 0.01)
+    told = threading.Event()
+    with logs.progress("pack", 10, "B") as bar, logs.reporting(bar, told.set):
+        assert told.wait(10)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ten.data.cache import ShardCache
+from ten.data.split import WHOLE
 from ten.errors import ServiceUnavailable, SpecError
-from ten.feeding import pack, pack_command
+from ten.feeding import pack
 from ten.hub import transport as transport_module
 from ten.hub.endpoint import Endpoint
 from ten.hub.patience import Patience
@@ -79,13 +80,6 @@ def test_a_resolved_spec_makes_the_same_job(text: Path) -> None:
     assert again.resolved_spec() == job.resolved_spec()
 
 
-def test_the_command_that_packs_says_all_that_decides_the_pack(text: Path) -> None:
-    command = pack_command(_job(text, "data.subset_size=1", "data.seed=5"))
-    assert f"--set data.dataset='{text}'" in command
-    assert "--set data.subset_size=1" in command
-    assert "seed" not in command
-
-
 def test_an_unknown_store_is_refused() -> None:
     with pytest.raises(SpecError, match="ftp"):
         _ = Preparation(load_job(None, {"store": "ftp://host/x"}, [])).store
@@ -93,9 +87,10 @@ def test_an_unknown_store_is_refused() -> None:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub of this process's own with two datasets."""
+    """A hub of this process's own with three datasets."""
     hub_corpora.fineweb_edu(tmp_path / "hub", files=1, groups=1, rows=20)
     hub_corpora.wikitext(tmp_path / "hub", rows=20)
+    hub_corpora.jsonl_gz(tmp_path / "hub")
     with Hub(tmp_path / "hub") as running:
         opened = Transport(Endpoint(url=running.endpoint), Patience(connect_s=2, silence_s=2, total_s=5))
         monkeypatch.setattr(transport_module, "_shared", (os.getpid(), opened))
@@ -120,7 +115,7 @@ def test_a_hub_dataset_stays_at_its_commit_for_every_later_job(hub: Hub, tmp_pat
 
 def test_a_run_of_a_hub_dataset_is_called_without_asking_the_hub(hub: Hub, tmp_path: Path) -> None:
     assert _hub_job(tmp_path).run_id == "run-finewebedu-nano"
-    assert _hub_job(tmp_path, dataset="ns/My_Repo:en").run_id == "run-my-repo-en-nano"
+    assert _hub_job(tmp_path, dataset="ns/My_Repo:en").run_id == "run-ns-my-repo-en-nano"
     assert hub.log() == []
 
 
@@ -154,15 +149,50 @@ def test_a_rank_that_does_not_lead_its_machine_asks_nothing(
     assert _hub_job(tmp_path).corpus == led
 
 
-def test_a_large_dataset_says_that_it_streams_unless_the_mode_says_otherwise(
+def test_a_large_dataset_says_that_it_streams_when_it_does(
     hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        _ = _hub_job(tmp_path, "mode=full").corpus
-        _ = _hub_job(tmp_path, dataset="wikitext-103").corpus
+        for job in (
+            _hub_job(tmp_path, dataset="wikitext-103"),
+            _hub_job(tmp_path, "data.subset_size=5"),
+            Preparation(_hub_job(tmp_path).spec, only_scored=True),
+        ):
+            job.before_streaming(job.open_cache())
+        job = _hub_job(tmp_path)
+        _ = job.recipe
+        folder = tmp_path / "store" / "runs" / job.run_id
+        folder.mkdir(parents=True)
+        (folder / "run.json").touch()
+        job.before_streaming(job.open_cache())
+        (folder / "run.json").unlink()
         assert "streams" not in caplog.text
-        _ = _hub_job(tmp_path).corpus
+        job.before_streaming(job.open_cache())
     assert "finewebedu streams from HuggingFaceFW/fineweb-edu while it is read (about 28.5 GB in all)" in caplog.text
+
+
+def test_offline_a_job_of_another_pack_names_those_there_are_and_the_way(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _hub_job(tmp_path, dataset="standin/jsonl")
+    pack(made)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    opened = Transport(Endpoint(url=hub.endpoint, offline=True), Patience())
+    monkeypatch.setattr(transport_module, "_shared", (os.getpid(), opened))
+    made.before_streaming(made.open_cache())
+    names = rf"another pack than those in the store \({made.recipe.pack_name}\)"
+    with pytest.raises(ServiceUnavailable, match=rf"OFFLINE.*{names}.*`ten pack .*data\.subset_size=5 "):
+        _ = _hub_job(tmp_path, "data.subset_size=5", dataset="standin/jsonl").recipe
+    other = _hub_job(tmp_path, "data.invalid_text=replace", dataset="standin/jsonl")
+    with pytest.raises(ServiceUnavailable, match=rf"OFFLINE.*{names}.*`ten pack .*invalid_text=replace"):
+        other.before_streaming(other.open_cache())
+
+
+def test_a_split_that_is_only_scored_is_scored_itself_and_whole(hub: Hub, tmp_path: Path) -> None:
+    spec = _hub_job(tmp_path, "data.split=test", dataset="wikitext-103").spec
+    recipe = Preparation(spec, only_scored=True).recipe
+    assert [file.name.split("/")[1].split("-")[0] for file in recipe.corpus.files] == ["test"]
+    assert recipe.split == WHOLE
 
 
 def test_a_datasets_own_validation_split_is_held_out(hub: Hub, tmp_path: Path) -> None:

@@ -75,8 +75,9 @@ def _share(recipe: Recipe, parts: list[Part]) -> float:
     if file.format == ".parquet":  # its parts are whole row groups and differ in size, and its footer counts for free
         taken = [part.records or count_records(file, part.part, part.parts) for part in parts]
         return sum(taken) / max(1, count_records(file))
-    whole = _records(file, max(part.records or 0 for part in parts))
-    return sum(1 / part.parts if part.records is None else part.records / max(1.0, whole) for part in parts)
+    limited = [part.records for part in parts if part.records is not None]
+    whole = max(1.0, _records(file, max(limited))) if limited else 1.0
+    return sum(1 / part.parts if part.records is None else part.records / whole for part in parts)
 
 
 def _sample(file: SourceFile, recipe: Recipe, encode: Encode, sample_bytes: int = _SAMPLE_BYTES) -> tuple[float, float]:

@@ -41,6 +41,9 @@ class Fill(Protocol):
     def supply(self) -> Supply | None:
         """What making shards has cost so far; None where none are made here."""
 
+    def holdup(self) -> str:
+        """Why what is awaited is not there yet, for people."""
+
     def close(self) -> None:
         """Let go of helpers."""
 
@@ -76,6 +79,10 @@ class PretokFill:
 
     def supply(self) -> None:
         """Nothing is made here."""
+
+    def holdup(self) -> str:
+        """Only reading takes time."""
+        return f"a shard is read from {self._cache.address}"
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -141,6 +148,10 @@ class StreamingFill:
         """What the packer process has said of its work."""
         return self.packer.supply
 
+    def holdup(self) -> str:
+        """What the packer process is busy with."""
+        return self.packer.holdup()
+
     def close(self) -> None:
         """End the packer process."""
         self.packer.close()
@@ -201,6 +212,10 @@ class FollowingFill:
 
     def supply(self) -> None:
         """The leading rank knows."""
+
+    def holdup(self) -> str:
+        """The leading rank knows more."""
+        return f"the rank that packs has not published it in {self._cache.folder} yet"
 
     def close(self) -> None:
         """End whatever wait another thread is in."""

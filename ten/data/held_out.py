@@ -30,7 +30,7 @@ class HeldOutBatch:
 
 
 class HeldOut:
-    """The first held-out documents in listing order, whole ones, until `max_tokens` are reached.
+    """The first held-out documents in listing order, whole ones, at most `max_tokens` but for the very first.
 
     The documents are laid one after another behind one end-of-document id and cut into rows of `seq_len` targets, so
     that bits per byte are exact: all nats over all bytes of the documents' UTF-8 text.
@@ -86,21 +86,27 @@ def _collect(recipe: Recipe, fill: Fill, max_tokens: int) -> _Stream:
     pieces: list[NDArray[Any]] = [np.array([recipe.tokenizer.end_of_document], dtype=np.int64)]
     begins: list[int] = []
     tokens = text_bytes = 0
+    for document, size in _documents(recipe, fill):
+        if begins and tokens + len(document) > max_tokens:
+            break
+        begins.append(1 + tokens)
+        pieces.append(document.astype(np.int64))
+        tokens += len(document)
+        text_bytes += size
+        if tokens >= max_tokens:  # before another shard is asked for
+            break
+    stream = np.concatenate(pieces)
+    starts = np.zeros(len(stream), dtype=np.bool_)
+    starts[begins] = True
+    return _Stream(stream, starts, text_bytes)
+
+
+def _documents(recipe: Recipe, fill: Fill) -> Iterator[tuple[NDArray[Any], int]]:
+    """Tokens of each held-out document as stored, and the bytes of its text."""
     units = range(recipe.training_units, len(recipe.units)) if recipe.split.units else range(len(recipe.units))
     for unit in units:
         fill.want(range(unit, min(unit + 1 + _UNITS_AHEAD, units.stop)))
         shard = fill.shard(unit)
         ends = shard.held_out_ends.tolist()
         for begin, end, size in zip([0, *ends], ends, shard.held_out_bytes.tolist(), strict=False):
-            if tokens >= max_tokens:
-                break
-            begins.append(1 + tokens)
-            pieces.append(shard.held_out_tokens[begin:end].astype(np.int64))
-            tokens += end - begin
-            text_bytes += size
-        if tokens >= max_tokens:
-            break
-    stream = np.concatenate(pieces)
-    starts = np.zeros(len(stream), dtype=np.bool_)
-    starts[begins] = True
-    return _Stream(stream, starts, text_bytes)
+            yield shard.held_out_tokens[begin:end], size

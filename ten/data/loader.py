@@ -15,6 +15,7 @@ from ten.data.fill import Fill
 from ten.data.reader import Row, read_rows
 from ten.data.recipe import Recipe
 from ten.data.rows import row_digest
+from ten.data.waiting import Waiting
 from ten.errors import ServiceUnavailable
 
 
@@ -64,6 +65,7 @@ class Loader:
     ) -> None:
         self._steps = step_batches(recipe, fill, cursor, shape, pin=pin)
         self._fill = fill
+        self._is_first = shape.rank == 0
         self._given: Cursor | None = None
         self._ready: queue.Queue[StepBatch | BaseException] = queue.Queue(ahead)
         self._closing = threading.Event()
@@ -78,12 +80,15 @@ class Loader:
         if (given := self._given) is not None:
             self._given = None
             self._fill.passed(given)
+        awaited = "the first rows" if given is None else "the next rows"
+        waiting = Waiting(awaited, self._fill.holdup, is_told=self._is_first)
         while True:
             try:
                 item = self._ready.get(timeout=1.0)
             except queue.Empty:
                 if not self._thread.is_alive() and self._ready.empty():
                     raise ServiceUnavailable("the loader's thread has ended; was the loader closed?") from None
+                waiting.poll()
                 continue
             if isinstance(item, BaseException):
                 raise item

@@ -15,10 +15,12 @@ from ten.data.cache import ShardCache
 from ten.data.estimate import epoch_tokens
 from ten.data.journal import Journal, Place
 from ten.data.manifest import Manifest, ShardEntry, make_manifest
+from ten.data.pack_progress import PackProgress
 from ten.data.packing import Work, pack_unit
 from ten.data.recipe import Recipe
 from ten.errors import DataError
 from ten.hub.address import is_hub
+from ten.store.local import writing
 from ten.text.documents import BATCH_ROWS, read_segments
 from ten.text.engines import Encoder, choose_encoder
 from ten.text.flow import Flow
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 REFERENCE = "tokenizers"
 """The engine that the others must agree with."""
 _SAMPLE_CHARACTERS = 2**17
+_ROUNDS = 3
+"""How often shards are made that another process deletes meanwhile."""
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,35 +82,73 @@ def pack_all(
 ) -> Packed:
     """Pack what is missing, then publish the manifest. `force` packs everything anew.
 
-    Raises DataError when the corpus has no text. Killed at any moment, it leaves whole shards and no manifest.
+    Raises DataError when the corpus has no text, or when another process goes on deleting shards. Killed at any
+    moment, it leaves whole shards and no manifest.
     """
     recipe = cache.recipe
     if force:
-        cache.retract()
+        _clear(cache)
     whole = {} if force else _whole_shards(cache)
     missing = [unit.index for unit in recipe.units if unit.index not in whole]
     manifest = None if missing else _manifest(cache)
     if manifest and manifest.shards == make_manifest(recipe, [*whole.values()]).shards:
         return Packed(manifest=manifest, packed=0, engine="none")
     cache.retract()
-    first = missing[0] if missing else 0
-    encoder, notes = open_encoder(recipe, recipe.units[first], engine, packed_until(cache, first))
-    for note in notes:
-        log.info(note)
-    epoch = epoch_tokens(recipe, encoder.encode)  # now: the start of the corpus may be at hand
-    with logs.progress("pack", len(recipe.units), " shards", done=len(whole)) as bar:
-        for entry in _pack_units(cache, missing, encoder, threads, batch_rows):
-            whole[entry.unit] = entry
-            bar.update()
+    made = PackProgress(recipe, missing)
+    made.announce()
+    with logs.progress("pack", len(recipe.units), " shards", done=len(whole)) as bar, logs.reporting(bar, made.tell):
+        first = missing[0] if missing else 0
+        encoder, notes = open_encoder(recipe, recipe.units[first], engine, packed_until(cache, first))
+        for note in notes:
+            log.info(note)
+        epoch = epoch_tokens(recipe, encoder.encode)  # now: the start of the corpus may be at hand
+        for _ in range(_ROUNDS):
+            for entry in _pack_units(cache, missing, encoder, threads, batch_rows, made):
+                whole[entry.unit] = entry
+                bar.update()
+            missing = _lost(cache, made)
+            bar.update(-len(missing))
+            if not missing:
+                break
+    manifest = _finish(cache, whole, epoch, missing)
+    return Packed(manifest=manifest, packed=made.packed, engine=encoder.name)
+
+
+def _clear(cache: ShardCache) -> None:
+    """Nothing of an earlier attempt is gone on with; the shards stay until new ones take their place."""
+    cache.retract()
+    for unit in cache.recipe.units:
+        path = _journal_path(cache, unit.index)
+        with writing(path):
+            path.unlink(missing_ok=True)
+
+
+def _lost(cache: ShardCache, made: PackProgress) -> list[int]:
+    """Units whose shards were deleted while others were packed, as a job that streams does when its disk is full."""
+    lost = [unit.index for unit in cache.recipe.units if not cache.has(unit.index)]
+    if lost:
+        log.warning("%s: %d shards were deleted while others were packed", cache.folder, len(lost))
+        made.lose(len(lost))
+    return lost
+
+
+def _finish(cache: ShardCache, whole: dict[int, ShardEntry], epoch: int, lost: list[int]) -> Manifest:
+    """Publish the manifest of a pack that is all there and has text in it."""
+    recipe = cache.recipe
+    if lost:
+        raise DataError(
+            f"{cache.folder}: {len(lost)} shards, such as number {lost[0]}, are deleted while others are packed; end "
+            f"the job that streams this dataset with a data.cache_limit too small for all of it, then pack again"
+        )
     manifest = make_manifest(recipe, list(whole.values()), epoch)
     if not manifest.documents and not any(entry.held_out_documents for entry in manifest.shards):
         raise DataError(f"{recipe.corpus.dataset}: empty corpus: none of its records has any text")
     cache.publish(manifest)
-    return Packed(manifest=manifest, packed=len(missing), engine=encoder.name)
+    return manifest
 
 
 def _pack_units(
-    cache: ShardCache, units: list[int], encoder: Encoder, threads: int, batch_rows: int
+    cache: ShardCache, units: list[int], encoder: Encoder, threads: int, batch_rows: int, made: PackProgress
 ) -> Iterator[ShardEntry]:
     recipe, stopped = cache.recipe, threading.Event()
 
@@ -117,17 +159,21 @@ def _pack_units(
     def pack(unit: int) -> ShardEntry:
         with journal_of(cache, unit) as journal:
             work = Work(batch_rows=batch_rows, pulse=pulse, journal=journal)
+            made.start(work)
             return cache.add(unit, pack_unit(recipe, recipe.units[unit], encoder, work))
 
     with ThreadPoolExecutor(threads, thread_name_prefix="pack") as pool:
         futures = [pool.submit(pack, unit) for unit in units]
         try:
             for future in as_completed(futures):
-                yield future.result()
+                entry = future.result()
+                made.finish()
+                yield entry
         except BaseException:
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             _hang_up(recipe)
+            log.info("%s are packed", made.shards)
             raise
 
 

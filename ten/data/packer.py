@@ -19,11 +19,13 @@ from ten import errors
 from ten.data.outbox import Outbox
 from ten.data.packer_messages import Event, PackerOrder, Release, Request
 from ten.data.supply import Supply
+from ten.data.waiting import Waiting
 from ten.errors import ServiceUnavailable, TenError
 
 log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
+_DOINGS = {"network": "waits for the network", "tokenizer": "reads and tokenizes text", "disk": "writes shards"}
 
 
 class Growth:
@@ -65,9 +67,14 @@ class Packer:
         self._failure: TenError | None = None
         self._epoch_tokens: int | None = None
         self._released = not order.slow_start
-        self.supply = Supply()
-        """What packing has cost so far."""
-        self._heard = time.monotonic()
+        self._spent = Supply()
+        """What the finished units have cost."""
+        self._running: dict[int, Supply] = {}
+        """What the units that are being packed have cost when the process last said so."""
+        self._waiters = 0
+        self._spoke = time.monotonic()
+        """When the process last spoke."""
+        self._heard = self._spoke
         """When the process last spoke, or when a wait began if that is later: it has nothing to say between."""
         command = [sys.executable, "-m", "ten.data.packer_process"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
@@ -99,21 +106,39 @@ class Packer:
         if not released:
             self._outbox.send(Release())
 
+    @property
+    def supply(self) -> Supply:
+        """What packing has cost so far, units that are not finished included."""
+        with self._changed:
+            return sum(self._running.values(), self._spent)
+
+    def holdup(self) -> str:
+        """What the process is busy with and how fast, for people."""
+        with self._changed:
+            spent = sum(self._running.values(), Supply())
+            spent = spent if spent.seconds else self._spent
+            silence = f"last heard of {time.monotonic() - self._spoke:.0f} s ago"
+        limit = spent.limit()
+        if limit is None:
+            return f"the packer has no text yet ({silence})"
+        rate = spent.text_bytes / spent.seconds / 1e6
+        return f"the packer {_DOINGS[limit]} ({rate:.1f} MB/s of text a thread so far, {silence})"
+
     def epoch_tokens(self) -> int:
         """Estimated training tokens in an epoch, which the order must have asked for; waits for it."""
         with self._changed:
-            self._heard = time.monotonic()
+            waiting = self._waiting(f"the first documents of {self._order.recipe.corpus.dataset}")
             while self._epoch_tokens is None:
-                self._wait(f"the first documents of {self._order.recipe.corpus.dataset}")
+                self._wait(waiting)
             return self._epoch_tokens
 
     def wait_done(self, unit: int) -> None:
         """Until the unit's shard is published. Raises what packing it raised; ServiceUnavailable past the deadline."""
         self.release()
         with self._changed:
-            self._heard = time.monotonic()
+            waiting = self._waiting(f"unit {unit} of {self._order.recipe.corpus.dataset}")
             while unit not in self._done:
-                self._wait(f"unit {unit} of {self._order.recipe.corpus.dataset}")
+                self._wait(waiting)
 
     def wait_tokens(self, unit: int, tokens: int) -> tuple[NDArray[Any], NDArray[np.uint64]] | None:
         """The tokens of a growing unit and the ends of its documents once there are so many tokens.
@@ -121,14 +146,14 @@ class Packer:
         None when the unit is done and its shard can be read instead.
         """
         with self._changed:
-            self._heard = time.monotonic()
+            waiting = self._waiting(f"the first rows of unit {unit} of {self._order.recipe.corpus.dataset}")
             while unit not in self._done:
                 growth = self._growths.get(unit)
                 if growth is not None and growth.tokens >= tokens:
                     return growth.snapshot()
                 if growth is not None and growth.is_paused:
                     self.release()
-                self._wait(f"the first rows of unit {unit} of {self._order.recipe.corpus.dataset}")
+                self._wait(waiting)
             return None
 
     def close(self) -> None:
@@ -147,14 +172,24 @@ class Packer:
             self._failure = self._failure or self._death()
             self._changed.notify_all()
 
-    def _wait(self, awaited: str) -> None:
+    def _waiting(self, awaited: str) -> Waiting:
+        """A wait that begins now; the main thread's holds the trainer up, a loader's thread only works ahead."""
+        self._heard = time.monotonic()
+        return Waiting(awaited, self.holdup, is_told=threading.current_thread() is threading.main_thread())
+
+    def _wait(self, waiting: Waiting) -> None:
         if self._failure is not None:
             raise self._failure
-        self._changed.wait(1.0)
+        self._waiters += 1
+        try:
+            self._changed.wait(1.0)
+        finally:
+            self._waiters -= 1
+        waiting.poll()
         silence = time.monotonic() - self._heard
         if silence > self._patience_s:
             raise ServiceUnavailable(
-                f"the packer process said nothing for {silence:.0f} s while {awaited} was awaited; "
+                f"the packer process said nothing for {silence:.0f} s while {waiting.awaited} was awaited; "
                 "look for a stuck disk, then run the same command again"
             )
 
@@ -174,8 +209,9 @@ class Packer:
         payload = pipe.read(event.payload)
         if event.kind == "note":
             log.info(event.message)
+        goes_on = False
         with self._changed:
-            self._heard = time.monotonic()
+            self._heard = self._spoke = time.monotonic()
             if event.kind == "grew" and event.unit in self._growths and len(payload) == event.payload:
                 self._growths[event.unit].add(payload, event.ends)
             elif event.kind == "paused" and event.unit in self._growths:
@@ -185,10 +221,16 @@ class Packer:
             elif event.kind == "done":
                 self._done.add(event.unit)
                 self._growths.pop(event.unit, None)
-                self.supply += event.supply or Supply()
+                self._running.pop(event.unit, None)
+                self._spent += event.supply or Supply()
+            elif event.kind == "alive" and event.supply is not None:
+                self._running[event.unit] = event.supply
             elif event.kind == "failed":
+                goes_on = self._failure is None and not self._waiters  # who waits is told by the error
                 self._failure = _rebuilt(event)
             self._changed.notify_all()
+        if goes_on:
+            log.warning("packing failed: %s; training goes on with the shards that are ready", self._failure)
 
     def _death(self) -> TenError:
         code = self._process.poll()

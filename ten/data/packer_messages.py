@@ -45,6 +45,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int = 0
     """Of an epoch."""
     supply: Supply | None = None
-    """What packing a unit cost."""
+    """What packing a unit cost; of an "alive" so far."""
     error: str = ""
     message: str = ""

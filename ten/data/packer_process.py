@@ -64,17 +64,36 @@ class _Speaker:
                 os._exit(0)
 
 
-class _Pulse:
-    """Says now and then that a long unit is being worked on."""
+class _Cost:
+    """What packing one unit costs, as far as it has come; read by the thread that pulses too."""
 
-    def __init__(self, speaker: _Speaker, unit: int) -> None:
-        self._speaker, self._unit = speaker, unit
-        self._last = time.monotonic()
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._began = time.perf_counter()
+        self._packed: float | None = None
+        self.paused_s = 0.0
+        self._told = -1
 
-    def __call__(self) -> None:
-        if (now := time.monotonic()) - self._last > _PULSE_S:
-            self._last = now
-            self._speaker.say(Event(kind="alive", unit=self._unit))
+    def packed(self) -> None:
+        """What follows is writing."""
+        self._packed = time.perf_counter()
+
+    def supply(self) -> Supply:
+        """The cost so far."""
+        now, network_s, tokenize_s = time.perf_counter(), self._work.flow.network_s, self._work.tokenize_s
+        packed = now if self._packed is None else self._packed
+        return Supply(
+            network_s=network_s,
+            decode_s=max(0.0, packed - self._began - self.paused_s - network_s - tokenize_s),
+            tokenize_s=tokenize_s,
+            disk_s=now - packed,
+            text_bytes=self._work.text_bytes,
+        )
+
+    def has_moved(self) -> bool:
+        """Whether there is more text than when this was asked last, or bytes are awaited, which has a deadline."""
+        before, self._told = self._told, self._work.text_bytes
+        return self._told > before or self._work.flow.is_waiting
 
 
 class _Server:
@@ -86,6 +105,8 @@ class _Server:
         self._released = threading.Event()
         self._opening = threading.Lock()
         self._encoder: Encoder | None = None
+        self._running: dict[int, _Cost] = {}
+        threading.Thread(target=self._pulse, name="pulse", daemon=True).start()
         if not order.slow_start:
             self._released.set()
         if order.estimate:
@@ -140,35 +161,38 @@ class _Server:
     def _pack(self, cache: ShardCache, request: Request) -> Supply:
         unit, recipe = request.unit, cache.recipe
         encoder = self._open_encoder(unit)
-        began, paused = time.perf_counter(), 0.0
-
-        def pause() -> None:
-            nonlocal paused
-            if not self._released.is_set():
-                self._speaker.say(Event(kind="paused", unit=unit))
-                asked = time.perf_counter()
-                self._released.wait()
-                paused += time.perf_counter() - asked
-
         with journal_of(cache, unit) as journal:
             work = Work(
                 grow=partial(self._show, unit) if request.grow else None,
-                pulse=_Pulse(self._speaker, unit),
-                pause=pause,
+                pause=partial(self._pause, unit),
                 batch_rows=self._order.batch_rows,
                 journal=journal,
                 flow=Flow(ahead=lambda: RANGES_AHEAD if self._released.is_set() else 0),
             )
-            data = pack_unit(recipe, recipe.units[unit], encoder, work)
-            packed = time.perf_counter()
-            cache.add(unit, data)
-        return Supply(
-            network_s=work.flow.network_s,
-            decode_s=max(0.0, packed - began - paused - work.flow.network_s - work.tokenize_s),
-            tokenize_s=work.tokenize_s,
-            disk_s=time.perf_counter() - packed,
-            text_bytes=work.text_bytes,
-        )
+            self._running[unit] = cost = _Cost(work)
+            try:
+                data = pack_unit(recipe, recipe.units[unit], encoder, work)
+                cost.packed()
+                cache.add(unit, data)
+            finally:
+                del self._running[unit]
+        return cost.supply()
+
+    def _pause(self, unit: int) -> None:
+        if self._released.is_set():
+            return
+        self._speaker.say(Event(kind="paused", unit=unit))
+        asked = time.perf_counter()
+        self._released.wait()
+        self._running[unit].paused_s += time.perf_counter() - asked
+
+    def _pulse(self) -> None:
+        """Say now and then what is being worked on, and what it has cost."""
+        while True:
+            time.sleep(_PULSE_S)
+            for unit, cost in list(self._running.items()):
+                if cost.has_moved():
+                    self._speaker.say(Event(kind="alive", unit=unit, supply=cost.supply()))
 
     def _show(self, unit: int, tokens: NDArray[Any], ends: NDArray[np.uint64]) -> None:
         payload = tokens.tobytes()

@@ -25,6 +25,7 @@ _LOADER_STEPS = 8
 """More steps than any rank's loader may be ahead of the trainer."""
 _HELD_OUT_UNITS = 5
 """Units set apart for evaluation of which that many are read, and asked for, where there are more."""
+_ERAS_AT_ONCE = 3
 _UNLIMITED = 2**63
 
 
@@ -71,9 +72,10 @@ class Room:
     """
 
     def __init__(self, cache: ShardCache, limit: int) -> None:
-        """Raises DiskFull when shards are missing and two eras of them do not fit into `limit` bytes.
+        """Raises DiskFull when shards are missing and three eras of them do not fit into `limit` bytes.
 
-        A finished pack in the store itself is never evicted from: nothing is added to it either.
+        Three: at the turn of an epoch, the trained era, the next one, and one that is asked for ahead have other units.
+        A finished pack in the store itself is never evicted from, also one that another process finishes meanwhile.
         """
         self._cache = cache
         self._limit = _UNLIMITED if cache.is_kept else limit
@@ -129,7 +131,7 @@ class Room:
         if all(unit.index in self._present for unit in recipe.units):
             return
         whole = sum(self._present.get(unit.index, expected_bytes(recipe, unit)) for unit in recipe.units)
-        at_once = min(2 * ERA_UNITS, self._units) + len(self._held_out)
+        at_once = min(_ERAS_AT_ONCE * ERA_UNITS, self._units) + len(self._held_out)
         need = min(whole, at_once * self._estimate())
         if need > self._limit:
             raise DiskFull(
@@ -159,6 +161,9 @@ class Room:
         needed = soon.union(self._held_out, self._coming, self._waiting)
         missing = sum(unit not in self._present for unit in needed)
         excess = self._bytes + missing * self._estimate() - self._limit
+        if excess > 0 and self._cache.is_kept:
+            self._limit = _UNLIMITED
+            return
         for unit in self._behind:
             if excess <= 0:
                 return

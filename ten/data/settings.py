@@ -37,8 +37,8 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tokenizer: Annotated[
         str,
         Meta(
-            description="gpt2, the path of a tokenizer.json, or bpe:SIZE to train one on the corpus; "
-            "auto: bpe:4096 for stdlib, gpt2 for anything else."
+            description="gpt2, the path of a tokenizer.json, the hub's namespace/repo[@revision], or bpe:SIZE to "
+            "train one on the corpus; auto: bpe:4096 for stdlib, gpt2 for anything else."
         ),
     ] = "auto"
     end_of_document: Annotated[

@@ -84,8 +84,11 @@ def _refusal(status: int, headers: Mapping[str, str], subject: Subject, endpoint
     code, quoted = headers.get("X-Error-Code", ""), _quoted(headers)
     page = f"{endpoint.url}/{'datasets/' if subject.kind == 'datasets' else ''}{subject.repo}"
     if code == "RepoNotFound":
+        sent = (
+            "" if endpoint.token is None else f" and the token of {_source(endpoint)}, which was sent, does not open it"
+        )
         return MissingInput(
-            f"no {subject.noun} {subject.repo} at {endpoint.url}, or it is private: check the spelling, "
+            f"no {subject.noun} {subject.repo} at {endpoint.url}, or it is private{sent}: check the spelling, "
             f"or {_another(endpoint)} a token that may read it"
         )
     if code == "GatedRepo":
@@ -101,7 +104,7 @@ def _refusal(status: int, headers: Mapping[str, str], subject: Subject, endpoint
         return MissingInput(f"{subject.noun} {subject.repo} is disabled at {endpoint.url}{quoted}; choose another")
     if status == 401 and endpoint.token is not None:
         return CredentialsError(
-            f"{endpoint.url} does not accept the token of {endpoint.token_source or 'HF_TOKEN'}: make another at "
+            f"{endpoint.url} does not accept the token of {_source(endpoint)}: make another at "
             f"{endpoint.url}/settings/tokens, or unset it for public data"
         )
     if status in (401, 403):
@@ -118,7 +121,11 @@ def _refusal(status: int, headers: Mapping[str, str], subject: Subject, endpoint
 
 
 def _another(endpoint: Endpoint) -> str:
-    return "give HF_TOKEN" if endpoint.token is None else f"give {endpoint.token_source or 'HF_TOKEN'}"
+    return "give HF_TOKEN" if endpoint.token is None else f"give {_source(endpoint)}"
+
+
+def _source(endpoint: Endpoint) -> str:
+    return endpoint.token_source or "HF_TOKEN"
 
 
 def _quoted(headers: Mapping[str, str]) -> str:

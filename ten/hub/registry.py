@@ -107,6 +107,11 @@ def known_dataset(name: str) -> KnownDataset | None:
     return _BY_KEY.get(_key(name))
 
 
+def registered_of(repo: str) -> tuple[KnownDataset, ...]:
+    """The registered datasets that a repository holds."""
+    return tuple(known for known in REGISTRY if known.repo.lower() == repo.lower())
+
+
 def registered_names() -> tuple[str, ...]:
     """The short names, in order of the alphabet."""
     return tuple(sorted(known.name for known in REGISTRY))

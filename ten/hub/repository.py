@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 EXPORT = "refs/convert/parquet"
 """Revision at which the hub keeps its own Parquet copy of a dataset in another form."""
+MAIN = "main"
+"""The branch that is meant where no revision is named."""
 _CARD = "README.md"
 
 Answer = TypeVar("Answer")
@@ -73,7 +75,7 @@ def resolve(transport: "Transport", repo: str, revision: str | None = None) -> S
     One request; one more where the hub does not pass on the card, and for an export. Raises MissingInput when the
     repository or revision is not there or its data are made by a script, CredentialsError when it may not be read.
     """
-    snapshot = _describe(transport, repo, revision or "main")
+    snapshot = _describe(transport, repo, revision or MAIN)
     script = _script(snapshot)
     if script is None:
         return snapshot

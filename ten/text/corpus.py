@@ -42,11 +42,13 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
 
     Of a file from the hub the content's id there, `sha256:…` or `git:…` (a blob's hash), wherever its copy lies.
     """
+    form: str = ""
+    """The suffix that its content would deserve, where its name has another: `.jsonl` for a `.json` of lines."""
 
     @property
     def format(self) -> str:
         """The suffix that decides how documents are read."""
-        return next((suffix for suffix in (*FORMATS, ".py") if self.name.lower().endswith(suffix)), "")
+        return self.form or next((suffix for suffix in (*FORMATS, ".py") if self.name.lower().endswith(suffix)), "")
 
 
 class HubRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +71,8 @@ class Corpus(msgspec.Struct, frozen=True, kw_only=True):
     """A short name for folders."""
     revision: str
     """Of a hub dataset its commit."""
+    config: str | None = None
+    """Of a hub dataset the config that was chosen, where it has any."""
     files: tuple[SourceFile, ...]
     held_out_files: int = 0
     """So many files at the end are the dataset's own held-out split."""
@@ -89,12 +93,19 @@ class Corpus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over text column and every file's name, size and probe, in order.
+        """sha256 over text column and every file's name, size, probe and (where it is set) form, in order.
 
         The revision is left out: a commit that only mends a dataset's card must not make a pack useless.
         """
-        content = [self.text_column, [(file.name, file.bytes, file.probe) for file in self.files]]
+        files = [(file.name, file.bytes, file.probe, *filter(None, [file.form])) for file in self.files]
+        content = [self.text_column, files]
         return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+    def without_held_out(self) -> "Corpus":
+        """The corpus of the other files alone."""
+        return msgspec.structs.replace(
+            self, files=self.files[: len(self.files) - self.held_out_files], held_out_files=0
+        )
 
 
 def list_corpus(dataset: str, ignoring: Path | None = None) -> Corpus:

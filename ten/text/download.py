@@ -13,8 +13,8 @@ import msgspec
 
 from ten.errors import DataError, DiskFull
 from ten.hub.address import HubAddress, is_hub, parse_address
-from ten.logs import progress
-from ten.text.corpus import Corpus, SourceFile
+from ten.logs import progress, reporting
+from ten.text.corpus import FOREIGN, Corpus, SourceFile
 from ten.text.part_file import PartFile, hold_part, part_path
 from ten.text.verified import Verified
 from ten.units import format_bytes, format_seconds
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BLOCK_BYTES = 8 * 2**20
-_AHEAD = 3
-"""Blocks in flight beside the one that is waited for: four connections."""
-_REPORT_S = 30.0
+_BLOCK_BYTES = 2**20
+"""Small, because a stop loses the blocks that are on their way."""
+_AHEAD = 7
+"""Blocks in flight beside the one that is waited for: eight connections."""
 
 
 def download(corpus: Corpus, folder: Path, transport: "Transport") -> Corpus:
@@ -49,6 +49,16 @@ def download(corpus: Corpus, folder: Path, transport: "Transport") -> Corpus:
         for file in corpus.files
     )
     return msgspec.structs.replace(corpus, files=tuple(here))
+
+
+def is_fetched_whole(corpus: Corpus, *, keep: bool) -> bool:
+    """Whether a hub corpus's files are downloaded: a job that `keep`s them wants it, some formats need it."""
+    return corpus.is_pinned and (keep or any(file.format in FOREIGN for file in corpus.files))
+
+
+def raw_folder(corpus: Corpus, folder: Path) -> Path:
+    """Where the files of a hub corpus lie once they are downloaded."""
+    return _root(corpus.files[0], folder)
 
 
 def local_path(file: SourceFile, folder: Path) -> Path:
@@ -76,29 +86,44 @@ def _require_room(missing: list[SourceFile], folder: Path) -> None:
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if wanted > free:
+        foreign = next((file.format for file in missing if file.format in FOREIGN), None)
+        cure = ", or stream the dataset with --streaming and without --keep-files"
+        if foreign is not None:
+            cure = f" ({foreign} files can only be read whole)"
         raise DiskFull(
-            f"{folder}: no room to download: {format_bytes(wanted)} wanted, {format_bytes(free)} free; free some, name "
-            f"another place with --set data.cache_dir=DIR, or stream the dataset with --streaming"
+            f"{folder}: no room to download: {format_bytes(wanted)} wanted, {format_bytes(free)} free; free some, or "
+            f"name another place with --set data.cache_dir=DIR{cure}"
         )
 
 
 def _fetch_all(
     missing: list[SourceFile], folder: Path, known: dict[Path, Verified], transport: "Transport", total: int
 ) -> None:
-    done = total - sum(file.bytes for file in missing)
+    wanted = sum(file.bytes for file in missing)
+    where = _root(missing[0], folder)
+    log.info("downloading %s in %d file%s to %s", format_bytes(wanted), len(missing), "s"[len(missing) < 2 :], where)
+    done = total - wanted
     with progress("download", total, "B", done) as bar:
-        report = _Report(bar, total, done)
-        for file in missing:
-            root, target = _root(file, folder), local_path(file, folder)
-            if target.exists():
-                log.warning("%s: its content is not what the hub lists; fetching it again", target)
-            report.name = file.name
-            with hold_part(target, file.bytes, file.probe, partial(_is_whole, file, folder, known)) as part:
-                if part is None:
-                    report.found(file.bytes)
-                else:
-                    _fetch(file, part, transport, report)
-                    known[root].remember(target.relative_to(root).as_posix(), file.probe)
+        report = _Report(bar, total, done, len(missing))
+        with reporting(bar, report.tell):
+            for file in missing:
+                _fetch_one(file, folder, known, transport, report)
+
+
+def _fetch_one(
+    file: SourceFile, folder: Path, known: dict[Path, Verified], transport: "Transport", report: "_Report"
+) -> None:
+    """Make one file whole, unless another process does meanwhile."""
+    root, target = _root(file, folder), local_path(file, folder)
+    if target.exists():
+        log.warning("%s: its content is not what the hub lists; fetching it again", target)
+    report.begin(file.name)
+    with hold_part(target, file.bytes, file.probe, partial(_is_whole, file, folder, known)) as part:
+        if part is None:
+            report.found(file.bytes)
+        else:
+            _fetch(file, part, transport, report)
+            known[root].remember(target.relative_to(root).as_posix(), file.probe)
 
 
 def _fetch(file: SourceFile, part: PartFile, transport: "Transport", report: "_Report") -> None:
@@ -140,11 +165,16 @@ def _blocks(address: HubAddress, start: int, size: int, transport: "Transport") 
 class _Report:
     """What a download shows: a bar on a terminal, a line every half minute where there is none."""
 
-    def __init__(self, bar: Any, total: int, done: int) -> None:
-        self.name = ""
-        self._bar, self._total, self._done = bar, total, done
+    def __init__(self, bar: Any, total: int, done: int, files: int) -> None:
+        self._bar, self._total, self._done, self._files = bar, total, done, files
+        self._name, self._number = "", 0
         self._fetched = 0
-        self._begun = self._said = time.monotonic()
+        self._begun = time.monotonic()
+
+    def begin(self, name: str) -> None:
+        """The next file is being fetched."""
+        self._name = name
+        self._number += 1
 
     def found(self, count: int) -> None:
         """So many more bytes are here without being fetched now; less than 0 where some were thrown away."""
@@ -155,15 +185,18 @@ class _Report:
         """So many more bytes have come."""
         self.found(count)
         self._fetched += count
-        now = time.monotonic()
-        if self._bar.disable and now - self._said >= _REPORT_S:
-            self._said = now
-            rate = self._fetched / (now - self._begun)
-            log.info(
-                "download: %s of %s, %s/s, %s left, at %s",
-                format_bytes(self._done),
-                format_bytes(self._total),
-                format_bytes(round(rate)),
-                format_seconds((self._total - self._done) / max(rate, 1.0)),
-                self.name,
-            )
+
+    def tell(self) -> None:
+        """Log how far it is."""
+        rate = self._fetched / (time.monotonic() - self._begun)
+        left = f"{format_seconds((self._total - self._done) / rate)} left" if rate else "nothing has come yet"
+        log.info(
+            "download: %s of %s, %s/s, %s, at %s (file %d of %d)",
+            format_bytes(self._done),
+            format_bytes(self._total),
+            format_bytes(round(rate)),
+            left,
+            self._name,
+            self._number,
+            self._files,
+        )

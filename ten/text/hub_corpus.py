@@ -2,15 +2,19 @@
 
 import logging
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import msgspec
 
-from ten.errors import DataError, MissingInput
+from ten.errors import DataError, MissingInput, ServiceUnavailable, SpecError
 from ten.hub.layout import Selection, Wanted, select_files
 from ten.hub.registry import KnownDataset, known_dataset
-from ten.hub.repository import RepositoryFile, list_files, resolve
+from ten.hub.repository import MAIN, RepositoryFile, list_files, resolve
 from ten.hub.usual_splits import TRAIN
 from ten.text.corpus import FORMATS, STDLIB, Corpus, HubRequest, SourceFile, file_address, make_slug
 
@@ -21,13 +25,23 @@ log = logging.getLogger(__name__)
 
 _WORD = r"[A-Za-z0-9][\w.-]*"
 _REPOSITORY = re.compile(rf"(?P<repo>{_WORD}/{_WORD})(?::(?P<config>[^\s:]+))?")
+_PAGES = "tree|blob|resolve|viewer|discussions|commits"
+_PASTED = re.compile(
+    r"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)/datasets/|hf://datasets/|datasets/(?=[^/]+/[^/]+$))"
+    rf"(?P<name>{_WORD}(?:/(?!(?:{_PAGES})(?:/|$)){_WORD})?(?::[^\s:/@]+)?)(?P<rest>[/@].*)?"
+)
+"""An address as browsers and other libraries show it."""
+_AT = re.compile(r"(?:@|/(?:tree|blob|resolve)/)(?P<revision>refs/\w+/[^/]+|[^/]+)(?P<path>/.*)?")
+_VIEWED = re.compile(r"/viewer/(?P<config>[^/]+)(?:/(?P<split>[^/]+))?")
+_SLOW_S = 3.0
+"""How long the hub may take before it is said that it is asked."""
 
 
 class HubName(msgspec.Struct, frozen=True, kw_only=True):
     """What a dataset's name means at the hub."""
 
     dataset: str
-    """As it was typed."""
+    """As it was typed, without the address around it."""
     repo: str
     config: str | None
     known: KnownDataset | None = None
@@ -37,25 +51,30 @@ class HubName(msgspec.Struct, frozen=True, kw_only=True):
         """A short name for folders: the same however a registered dataset was named."""
         if self.known is not None:
             return make_slug(self.known.name)
-        return make_slug(f"{self.repo.rpartition('/')[2]}-{self.config or ''}")
+        return make_slug(f"{self.repo}-{self.config or ''}")
 
     def request(self, revision: str | None, split: str | None, column: str | None) -> HubRequest:
-        """What a job asks of it."""
+        """What a job asks of it; the branch `main` is what is meant without a revision."""
+        revision = None if revision == MAIN else revision
         return HubRequest(repo=self.repo, config=self.config, split=split, revision=revision, text_column=column)
 
 
 def hub_name(dataset: str) -> HubName | None:
     """The repository that a dataset's name means, or None where it means something on this machine.
 
-    A registered name goes before a file or folder, and these before `namespace/repo`.
+    A registered name goes before a file or folder, and these before `namespace/repo` and addresses with it inside.
+    Raises SpecError for a registered name with another config and for an address of less than a dataset.
     """
-    known = known_dataset(dataset)
+    name = _bare(dataset)
+    known = known_dataset(name)
     if known is not None:
-        return HubName(dataset=dataset, repo=known.repo, config=known.config, known=known)
-    match = _REPOSITORY.fullmatch(dataset)
-    if dataset == STDLIB or match is None or dataset.lower().endswith(FORMATS) or Path(dataset).exists():
+        return HubName(dataset=name, repo=known.repo, config=known.config, known=known)
+    match, (short, _, config) = _REPOSITORY.fullmatch(name), name.partition(":")
+    if (known := known_dataset(short)) is not None and match is None and config and not Path(dataset).exists():
+        raise SpecError(f"{dataset}: a registered name takes no config; write {known.repo}:{config}")
+    if name == STDLIB or match is None or name.lower().endswith(FORMATS) or Path(dataset).exists():
         return None
-    return HubName(dataset=dataset, repo=match["repo"], config=match["config"])
+    return HubName(dataset=name, repo=match["repo"], config=match["config"])
 
 
 def list_hub_corpus(
@@ -84,14 +103,14 @@ def list_hub_corpus(
         held_out_split=known.held_out_split if known else None,
         formats=FORMATS,
     )
-    if known is None:
-        log.info("%s: no file or folder here; looking for it at the hub", name.dataset)
-    elif Path(name.dataset).exists():
+    asked = name.request(revision, split, column)
+    if known is not None and Path(name.dataset).exists():
         log.info("%s is the hub's dataset; write ./%s for what lies here", name.dataset, name.dataset)
     try:
-        snapshot = resolve(transport, name.repo, revision)
-    except MissingInput as error:
-        raise MissingInput(f"{error}{_not_here(name)}") from None
+        with _told_when_slow(name):
+            snapshot = resolve(transport, name.repo, asked.revision)
+    except (MissingInput, ServiceUnavailable) as error:
+        raise type(error)(f"{error}{_not_here(name)}") from None
     chosen = select_files(snapshot.names, snapshot.configs, wanted)
     _tell_left_out(name, chosen)
     files = list_files(transport, snapshot, (*chosen.files, *chosen.held_out))
@@ -101,10 +120,11 @@ def list_hub_corpus(
         dataset=name.dataset,
         slug=name.slug,
         revision=snapshot.commit,
+        config=chosen.config,
         files=tuple(_source(file, name.repo, snapshot.commit) for file in files),
         held_out_files=len(chosen.held_out),
         text_column=known.text_column if known and column in (None, known.text_column) else None,
-        asked=name.request(revision, split, column),
+        asked=asked,
     )
 
 
@@ -117,6 +137,40 @@ def streaming_note(name: HubName) -> str | None:
         f"{name.dataset} streams from {name.repo} while it is read (about {size} in all); "
         f"--full downloads all of it first"
     )
+
+
+def _bare(dataset: str) -> str:
+    """`namespace/repo[:config]` out of an address that was copied; another name as it is."""
+    shown = re.split(r"[?#]", dataset)[0] if "://" in dataset else dataset
+    pasted = _PASTED.fullmatch(shown)
+    if pasted is None or Path(dataset).exists():
+        return dataset
+    name, rest = pasted["name"], (pasted["rest"] or "").rstrip("/")
+    at, viewed = _AT.fullmatch(rest), _VIEWED.fullmatch(rest)
+    if at is not None and unquote(at["revision"]) != MAIN:
+        raise SpecError(f"{shown}: write {name} --revision {unquote(at['revision'])}")
+    if (at is not None and at["path"]) or (shown.startswith("hf:") and rest.startswith("/")):
+        raise SpecError(f"{shown} is a part of a dataset; write {name}, or {name}:CONFIG for one of its configs")
+    if viewed is not None and (viewed["config"], viewed["split"] or TRAIN) != ("default", TRAIN):
+        raise SpecError(
+            f"{shown}: write {name}:{unquote(viewed['config'])} --split {unquote(viewed['split'] or TRAIN)}"
+        )
+    return name
+
+
+@contextmanager
+def _told_when_slow(name: HubName) -> Iterator[None]:
+    """Say after a while that the hub is asked for what may have been meant as a path."""
+    if name.known is not None:
+        yield
+        return
+    timer = threading.Timer(_SLOW_S, log.info, ("%s: no file or folder here; looking for it at the hub", name.dataset))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _source(file: RepositoryFile, repo: str, commit: str) -> SourceFile:

@@ -76,6 +76,26 @@ def keys(file: SourceFile) -> tuple[list[str], list[str]]:
     return texts, [key for key in record if key not in texts]
 
 
+def is_lines(file: SourceFile) -> bool:
+    """Whether a file's first line that is not blank is, by itself, a JSON object with a text in it.
+
+    No more is read of a file that begins otherwise. Raises DataError for one that cannot be decompressed.
+    """
+    with open_source(file, _only_what_is_read()) as source, _open(file, source) as stream:
+        try:
+            head = stream.read(2**16).removeprefix(codecs.BOM_UTF8).lstrip()
+            if not head.startswith(b"{"):
+                return False
+            line = head if b"\n" in head else head + stream.readline(MAX_DOCUMENT_BYTES)
+        except _DAMAGE as error:
+            raise DataError(f"{file.path}: damaged or cut short ({error}); fetch it again") from None
+    try:
+        record = msgspec.json.decode(line.partition(b"\n")[0])
+    except (ValueError, RecursionError):
+        return False
+    return any(isinstance(value, str) for value in record.values())
+
+
 def _only_what_is_read() -> Flow:
     """For a look at the start of a file: nothing is fetched ahead."""
     return Flow(ahead=lambda: 0)

@@ -5,9 +5,13 @@ from pathlib import Path
 import msgspec
 
 from ten.errors import SpecError
-from ten.text.corpus import Corpus, list_corpus
+from ten.text.corpus import Corpus, SourceFile, list_corpus
 from ten.text.documents import text_column
 from ten.text.hub_corpus import hub_name, list_hub_corpus
+from ten.text.jsonl import is_lines
+
+_AS_LINES = {".json": ".jsonl", ".json.gz": ".jsonl.gz"}
+"""What JSON files are when they hold an object a line, as most at the hub do."""
 
 
 def open_corpus(
@@ -32,7 +36,19 @@ def open_corpus(
         corpus = list_hub_corpus(hub, revision=revision, split=split, column=column)
         if corpus.text_column is not None:
             return corpus
+    corpus = _with_lines(corpus)
     for file in corpus.files:
         if file.bytes and (found := text_column(file, column)) is not None:
             return msgspec.structs.replace(corpus, text_column=found)
     return corpus
+
+
+def _with_lines(corpus: Corpus) -> Corpus:
+    """The corpus with its JSON files read by the line, where the first that is not empty begins like one of lines."""
+    files = tuple(_as_lines(file) for file in corpus.files)
+    first = next((file for file in files if file.form and file.bytes), None)
+    return corpus if first is None or not is_lines(first) else msgspec.structs.replace(corpus, files=files)
+
+
+def _as_lines(file: SourceFile) -> SourceFile:
+    return msgspec.structs.replace(file, form=_AS_LINES.get(file.format, ""))

@@ -4,18 +4,24 @@ import fcntl
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from ten.errors import DataError
+from ten.errors import DataError, ServiceUnavailable
+from ten.hub.patience import read_patience
 from ten.store.local import sync_folder, writing
+from ten.units import format_seconds
 
 log = logging.getLogger(__name__)
 
 _READ_BYTES = 2**20
+_STALL_S = 600.0
+"""How long a file that another process holds may stay as it is; longer where that one may wait longer."""
+_POLL_S = 0.2
 
 
 class PartFile:
@@ -74,7 +80,9 @@ class PartFile:
 def hold_part(target: Path, size: int, content_id: str, is_whole: Callable[[], bool]) -> Iterator[PartFile | None]:
     """What has arrived of `target`, while no other process may add to it; None when it turns out whole by then.
 
-    Waits, and says so, while another process fetches it. Raises DiskFull where it cannot be written.
+    Waits, and says so, while another process fetches it. Raises DiskFull where it cannot be written, and
+    ServiceUnavailable where that process gets nowhere. Without locks in the file system two may fetch at once: the
+    hash notices.
     """
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,11 +126,32 @@ def _hold(path: Path) -> FileIO:
 
 
 def _lock(handle: FileIO, path: Path) -> None:
+    """Hold the file alone, if its file system can do that; wait while whoever has it makes it grow."""
+    patience_s = max(_STALL_S, 2 * read_patience().total_s)
+    seen, since, told = -1, time.monotonic(), False
+    while not _try_lock(handle):
+        if not told:
+            log.info("%s: another process is fetching it; waiting until it is done", path)
+            told = True
+        size = os.fstat(handle.fileno()).st_size
+        if size != seen:
+            seen, since = size, time.monotonic()
+        elif time.monotonic() - since > patience_s:
+            raise ServiceUnavailable(
+                f"{path}: another process holds it, and nothing was added to it for {format_seconds(patience_s)}; end "
+                f"that process (`fuser {path}` names it), then run the same command again"
+            )
+        time.sleep(_POLL_S)
+
+
+def _try_lock(handle: FileIO) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        log.info("%s: another process is fetching it; waiting until it is done", path)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _digest(content_id: str, size: int) -> "hashlib._Hash":

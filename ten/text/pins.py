@@ -5,20 +5,25 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from ten.errors import DataError, MissingInput, ServiceUnavailable
+from ten.hub.registry import registered_of
+from ten.hub.usual_splits import TRAIN
 from ten.store.local import write_atomically
 from ten.store.protocol import Store
 from ten.text.corpus import Corpus, HubRequest, file_address
-from ten.text.units import Unit
+from ten.text.units import Unit, plan_units
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "corpus.json"
 """Name of the pin that is kept beside a run or a pack."""
 _POLL_S = 0.1
+
+Pinned = TypeVar("Pinned")
 
 
 def encode_corpus(corpus: Corpus) -> bytes:
@@ -54,32 +59,51 @@ def pinned_corpus(
     Only a process that leads its machine makes it; the others wait for the pin, ServiceUnavailable after `patience_s`.
     Raises DataError for a damaged pin and whatever `make` raises.
     """
-    if (kept := _find(store, f"runs/{run}/{FILE_NAME}", request)) is not None:
-        return kept
     key = pin_key(request, slug)
+    if (kept := _find(store, f"runs/{run}/{FILE_NAME}", request)) is not None:
+        if leads:
+            _tell_other_pin(store, key, request, run, kept)
+        return kept
     if (pinned := _find(store, key, request)) is not None:
         return pinned
     if not leads:
-        return _wait(store, key, request, patience_s)
+        awaited = f"looked up {request.repo}"
+        return _wait(lambda: _find(store, key, request), _place(store, key), awaited, patience_s)
     corpus = make()
     if (earlier := _find(store, key, request)) is not None:  # another leader was faster, and others have read its pin
         return earlier
     store.write(key, encode_corpus(corpus))
+    corpus = _find(store, key, request) or corpus  # whoever wrote last is who others read
     _tell(corpus, request, _place(store, key))
     return corpus
 
 
-def pinned_units(store: Store, corpus: Corpus, records: int, make: Callable[[], tuple[Unit, ...]]) -> tuple[Unit, ...]:
-    """The units of a hub corpus's first `records` records: counted once, so that no later job must read to count."""
-    key = f"pins/{corpus.slug}-{corpus.fingerprint[:12]}-first-{records}.json"
-    try:
-        return msgspec.json.decode(store.read(key), type=tuple[Unit, ...])
-    except MissingInput:
-        units = make()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{_place(store, key)}: no list of units ({error}); delete it to have it made anew") from None
+def pinned_units(
+    store: Store,
+    corpus: Corpus,
+    records: int,
+    make: Callable[[], tuple[Unit, ...]],
+    *,
+    leads: bool = True,
+    patience_s: float = 120.0,
+) -> tuple[Unit, ...]:
+    """The units of a hub corpus's first `records` records: counted once, so that no later job must read to count.
+
+    Only a process that leads its machine counts; the others wait, ServiceUnavailable after `patience_s`. Raises
+    DataError for a damaged pin and whatever `make` raises.
+    """
+    planned = hashlib.sha256(msgspec.json.encode(plan_units(corpus.files, corpus.held_out_files))).hexdigest()
+    key = f"pins/{corpus.slug}-{corpus.fingerprint[:12]}-{planned[:8]}-first-{records}.json"
+    if (pinned := _find_units(store, key)) is not None:
+        return pinned
+    if not leads:
+        awaited = f"counted the first {records} records of {corpus.dataset}"
+        return _wait(lambda: _find_units(store, key), _place(store, key), awaited, patience_s)
+    units = make()
+    if (earlier := _find_units(store, key)) is not None:
+        return earlier
     store.write(key, msgspec.json.encode(units))
-    return units
+    return _find_units(store, key) or units
 
 
 def pin_key(request: HubRequest, slug: str) -> str:
@@ -102,6 +126,15 @@ def _find(store: Store, key: str, request: HubRequest) -> Corpus | None:
     return corpus if _answers(corpus, request) else None
 
 
+def _find_units(store: Store, key: str) -> tuple[Unit, ...] | None:
+    try:
+        return msgspec.json.decode(store.read(key), type=tuple[Unit, ...])
+    except MissingInput:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{_place(store, key)}: no list of units ({error}); delete it to have it made anew") from None
+
+
 def _answers(corpus: Corpus, request: HubRequest) -> bool:
     """Whether a corpus is what a request asks for; a run's own record asks for the commit that it once got."""
     if corpus.asked is None:
@@ -109,19 +142,36 @@ def _answers(corpus: Corpus, request: HubRequest) -> bool:
     return request in (corpus.asked, msgspec.structs.replace(corpus.asked, revision=corpus.revision))
 
 
-def _wait(store: Store, key: str, request: HubRequest, patience_s: float) -> Corpus:
+def _wait(find: Callable[[], Pinned | None], place: str, awaited: str, patience_s: float) -> Pinned:
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
-        if (pinned := _find(store, key, request)) is not None:
+        if (pinned := find()) is not None:
             return pinned
         time.sleep(_POLL_S)
     raise ServiceUnavailable(
-        f"{_place(store, key)}: this machine's first rank has not looked up {request.repo} within {patience_s:.0f} s; "
-        "see what it says"
+        f"{place}: this machine's first rank has not {awaited} within {patience_s:.0f} s; see what it says"
     )
 
 
+def _tell_other_pin(store: Store, key: str, request: HubRequest, run: str, kept: Corpus) -> None:
+    try:
+        pinned = _find(store, key, request)
+    except DataError:  # whoever reads it says so
+        return
+    if pinned is not None and pinned.revision != kept.revision:
+        ours, theirs = kept.revision[:12], pinned.revision[:12]
+        log.info("%s: run %s goes on from its own commit %s; the store has pinned %s", request.repo, run, ours, theirs)
+
+
 def _tell(corpus: Corpus, request: HubRequest, place: str) -> None:
+    chosen = f"config {corpus.config}, " if corpus.config is not None else ""
+    others = "".join(
+        f"; {known.name} is config {known.config} of it"
+        for known in registered_of(request.repo)
+        if request.config is None and known.config not in (None, corpus.config)
+    )
+    size, count = _decimal(corpus.bytes), len(corpus.files)
+    log.info("%s: %ssplit %s, %d file(s), %s%s", request.repo, chosen, request.split or TRAIN, count, size, others)
     if request.revision == corpus.revision:
         log.info("%s: commit %s, listed in %s", request.repo, corpus.revision[:12], place)
         return
@@ -132,6 +182,12 @@ def _tell(corpus: Corpus, request: HubRequest, place: str) -> None:
         corpus.revision[:12],
         place,
     )
+
+
+def _decimal(count: int) -> str:
+    """Bytes as the hub's own pages count them."""
+    power, unit = next(((power, unit) for power, unit in ((1e9, "GB"), (1e6, "MB")) if count >= power), (1e3, "kB"))
+    return f"{count / power:.3g} {unit}"
 
 
 def _place(store: Store, key: str) -> str:

@@ -1,7 +1,6 @@
 """Sources: the bytes of a corpus's files, wherever these lie: on this disk or at the hub."""
 
 import io
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -55,10 +54,8 @@ class _Waited(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill `buffer` with what comes next."""
-        asked = time.perf_counter()
-        count = self._file.readinto(buffer)
-        self._flow.network_s += time.perf_counter() - asked
-        return count or 0
+        with self._flow.waiting():
+            return self._file.readinto(buffer) or 0
 
     def close(self) -> None:
         """Let go of the file."""

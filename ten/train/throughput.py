@@ -4,17 +4,22 @@ from collections import deque
 
 
 class Throughput:
-    """Rate over the last `window` steps; waits for data are part of the time."""
+    """Rate over the last `window` steps; waits for data count, but for the one before the first step."""
 
-    def __init__(self, tokens: int, now: float, window: int = 20) -> None:
-        self._marks: deque[tuple[int, float]] = deque([(tokens, now)], maxlen=window + 1)
+    def __init__(self, tokens: int, window: int = 20) -> None:
+        self._tokens = tokens
+        self._marks: deque[tuple[int, float]] = deque(maxlen=window + 1)
 
-    def add(self, tokens: int, now: float) -> None:
-        """Note that `tokens` in all were consumed at `now` (seconds of any steady clock)."""
+    def add(self, tokens: int, begun: float, now: float) -> None:
+        """Note a step that had its batch at `begun`, and `tokens` in all at `now` (seconds of any steady clock)."""
+        if not self._marks:
+            self._marks.append((self._tokens, begun))
         self._marks.append((tokens, now))
 
     def tokens_per_second(self) -> float:
         """Tokens a second over the window; 0 before the first step."""
+        if not self._marks:
+            return 0.0
         (first_tokens, first), (last_tokens, last) = self._marks[0], self._marks[-1]
         return (last_tokens - first_tokens) / (last - first) if last > first else 0.0
 

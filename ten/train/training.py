@@ -13,7 +13,7 @@ import msgspec
 import torch
 
 from ten.data.rows import rows_sha256
-from ten.errors import DataError, Resumable, TenError
+from ten.errors import DataError, Resumable, ServiceUnavailable, TenError
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.evaluate import bits_per_byte
 from ten.train.interval import Interval, Timer
@@ -88,7 +88,7 @@ class Training:
         self._restored = position
         self._waited = 0.0
         self._starvation = Starvation()
-        self._throughput = Throughput(position.tokens, now)
+        self._throughput = Throughput(position.tokens)
         self._evaluation = Timer(evaluate_every, now)
         self._checkpoint = Timer(checkpoint_every, now)
 
@@ -116,9 +116,10 @@ class Training:
                 batch = next(self._loader)
         except Interrupted:
             return None, self._clock() - asked
-        except TenError:  # of the data: the weights are sound, and what was trained is worth keeping
+        except TenError as error:  # of the data: the weights are sound, and what was trained is worth keeping
             if self.position.step:
-                log.error("the data failed after step %d; saved %s", self.position.step, self._save())
+                cure = "; run the same command again to go on" if isinstance(error, ServiceUnavailable) else ""
+                log.error("the data failed after step %d; saved %s%s", self.position.step, self._save(), cure)
             raise
         except StopIteration:
             raise DataError(
@@ -136,7 +137,7 @@ class Training:
             return None
         now = self._clock()
         self.position = Position(step=self.position.step + 1, cursor=batch.cursor, seconds=now - self._began)
-        self._throughput.add(self.position.tokens, now)
+        self._throughput.add(self.position.tokens, begun, now)
         self._note_wait(waited, now - begun)
         return self._describe(batch, result, rate, waited)
 
@@ -231,7 +232,10 @@ class Training:
         if self.world.sum(interrupted.to(self.world.device)).item():
             return None
         if not size:
-            log.warning("the data has too few documents to hold any out: the run is not scored")
+            log.warning(
+                "the data has too few documents to hold any out: the run is not scored; score it on other text with "
+                "`ten eval --dataset TEXT`, or train on a dataset with a validation split"
+            )
             self._held_out = None
             return None
         stepper = self._stepper

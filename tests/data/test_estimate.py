@@ -53,6 +53,12 @@ def test_the_estimate_of_a_subset_knows_the_size_of_row_groups(tmp_path: Path, g
     assert epoch_tokens(recipe) == pytest.approx(truth(recipe, tmp_path), rel=0.25)
 
 
+def test_a_subset_may_end_where_a_part_ends(tmp_path: Path) -> None:
+    recipe = recipe_of(write_jsonl(tmp_path / "a.jsonl", ["the river walks by"] * 8192), subset_size=4096)
+    assert all(part.records is None and part.parts > 1 for unit in recipe.units for part in unit.parts)
+    assert epoch_tokens(recipe) == pytest.approx(truth(recipe, tmp_path), rel=0.25)
+
+
 def test_the_estimate_is_a_pure_function_of_the_recipe(corpus_path: Path) -> None:
     assert epoch_tokens(recipe_of(corpus_path)) == epoch_tokens(recipe_of(corpus_path))
 

@@ -62,13 +62,20 @@ def test_every_held_out_token_is_predicted_once(much: ShardCache, seq_len: int, 
     batches = list(data)
     expected: list[list[int]] = []
     for document in documents(much):
-        if sum(map(len, expected)) < max_tokens:
-            expected.append(document)
+        if expected and sum(map(len, expected)) + len(document) > max_tokens:
+            break
+        expected.append(document)
     stream = [token for document in expected for token in document]
     assert flat(batches, "targets") == stream
     assert flat(batches, "inputs") == [much.recipe.tokenizer.end_of_document, *stream[:-1]]
     assert data.tokens == len(stream) == sum(int(batch.weights.sum()) for batch in batches)
     assert data.text_bytes == sum(len(much.recipe.tokenizer.decode(document).encode()) for document in expected)
+
+
+def test_no_more_tokens_than_wanted_unless_the_first_document_has_more(much: ShardCache) -> None:
+    first, second, *_ = map(len, documents(much))
+    for wanted, found in ((1, first), (first, first), (first + second - 1, first), (first + second, first + second)):
+        assert held_out(much, max_tokens=wanted).tokens == found
 
 
 def test_starts_are_the_first_tokens_of_documents(much: ShardCache) -> None:

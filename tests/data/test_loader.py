@@ -139,6 +139,38 @@ def test_an_error_in_the_thread_is_raised_to_the_caller(packed: ShardCache, good
         loader.close()
 
 
+class LateFill(PretokFill):
+    """Gives its first shard when it is let go."""
+
+    def __init__(self, cache: ShardCache) -> None:
+        super().__init__(cache, "")
+        self.go = threading.Event()
+
+    def shard(self, unit: int) -> Shard:
+        self.go.wait()
+        return super().shard(unit)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_long_wait_for_rows_is_told_with_its_reason_by_one_rank(
+    packed: ShardCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, rank: int
+) -> None:
+    monkeypatch.setattr("ten.data.waiting._FIRST_S", 0.5)
+    fill = LateFill(packed)
+    timer = threading.Timer(1.5, fill.go.set)
+    timer.start()
+    shape = BatchShape(micro_batch_rows=3, micro_batches=2, rank=rank, ranks=2)
+    loader = Loader(packed.recipe, fill, start_of(packed.recipe), shape)
+    try:
+        next(loader)
+    finally:
+        fill.go.set()
+        loader.close()
+        timer.join()
+    expected = [f"waited 1 s for the first rows: a shard is read from {packed.address}"]
+    assert [record.getMessage() for record in caplog.records] == expected[: 1 - rank]
+
+
 def test_a_corpus_shorter_than_a_row_is_raised_to_the_caller(packed: ShardCache) -> None:
     loader = Loader(packed.recipe, PretokFill(packed, ""), start_of(packed.recipe, 10**6), SHAPE)
     try:

@@ -1,22 +1,28 @@
 """The pack verb: complete, repeatable, and able to go on wherever it was stopped."""
 
+import json
 import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from ten.data import pack as pack_module
 from ten.data.cache import ShardCache
+from ten.data.manifest import ShardEntry
 from ten.data.pack import pack_all
 from ten.data.packing import pack_unit
 from ten.data.recipe import Recipe
 from ten.data.shards import open_shard
 from ten.errors import DataError
 from ten.store.local import LocalStore
+from ten.text.bpe import train_bpe
+from ten.text.units import Unit
+from ten.units import format_bytes
 from tests.data.small import (
     jsonl,
     kill,
@@ -27,6 +33,7 @@ from tests.data.small import (
     small_tokenizer,
     wait_until,
     write_jsonl,
+    write_parquet,
 )
 
 ROOT = str(Path(__file__).parents[2])
@@ -179,6 +186,57 @@ def test_notes_of_the_engines_are_told(
     assert "gigatoken cannot read tokenizer small: not built for this machine" in caplog.text
 
 
+def test_force_goes_on_with_nothing_that_was_left(packed: ShardCache) -> None:
+    left = packed.folder / "growing" / "00001.journal"
+    left.parent.mkdir()
+    left.write_bytes(b"left")
+    pack_into(packed, force=True)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_shard_that_is_deleted_meanwhile_is_made_again(
+    cache: ShardCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, times: int
+) -> None:
+    add = ShardCache.add
+    deleted: list[int] = []
+
+    def add_and_lose(self: ShardCache, unit: int, data: bytes) -> ShardEntry:
+        entry = add(self, unit, data)
+        if unit == 1 and len(deleted) < times:
+            deleted.append(unit)
+            self.evict(unit)
+        return entry
+
+    monkeypatch.setattr(ShardCache, "add", add_and_lose)
+    if times > 1:
+        with pytest.raises(DataError, match="1 shards, such as number 1, are deleted while others are packed"):
+            pack_into(cache)
+        assert cache.manifest() is None
+        return
+    assert pack_into(cache).packed == len(cache.recipe.units) + 1
+    assert cache.has(1) and cache.manifest() is not None
+    assert "1 shards were deleted while others were packed" in caplog.text
+
+
+def test_it_says_what_is_packed_and_how_far_it_was_when_it_is_stopped(
+    cache: ShardCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    units = len(cache.recipe.units)
+
+    def stop_at_two(recipe: Recipe, unit: Unit, *rest: Any) -> bytes:
+        if unit.index == 2:
+            raise KeyboardInterrupt
+        return pack_unit(recipe, unit, *rest)
+
+    monkeypatch.setattr(pack_module, "pack_unit", stop_at_two)
+    caplog.set_level(logging.INFO)
+    with pytest.raises(KeyboardInterrupt):
+        pack_into(cache)
+    assert f"1 files, {format_bytes(cache.recipe.corpus.bytes)}; {units} shards to make, 0 already there" in caplog.text
+    assert f"2 of {units} shards are packed" in caplog.text
+
+
 SLOW_PACK = """
 import sys, time
 from ten.text import jsonl
@@ -248,3 +306,17 @@ def test_a_killed_pack_goes_on_where_it_was(undisturbed: Path, tmp_path: Path, a
     (whole,) = (undisturbed / "store").glob("packs/*")
     for path in whole.rglob("*.*"):
         assert (tmp_path / "packs" / whole.name / path.relative_to(whole)).read_bytes() == path.read_bytes()
+
+
+def test_parquet_is_packed_without_the_libraries_that_take_seconds_to_import(tmp_path: Path) -> None:
+    corpus, tokenizer = write_parquet(tmp_path / "a.parquet", make_texts(50)), tmp_path / "tokenizer.json"
+    tokenizer.write_text(json.dumps(train_bpe(make_texts(200, seed=1), 400)))
+    code = """
+import sys
+for name in ("torch", "transformers", "datasets", "huggingface_hub", "pandas"):
+    sys.modules[name] = None  # importing it raises from now on
+from ten.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    words = ["pack", "--dataset", str(corpus), "--tokenizer", str(tokenizer), "--store", str(tmp_path / "store")]
+    assert "packed" in run_python(code, *words, PYTHONPATH=ROOT)

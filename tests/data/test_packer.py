@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,9 @@ import pytest
 
 from ten.data.cache import ShardCache
 from ten.data.packer import Growth, Packer
-from ten.data.packer_messages import PackerOrder
+from ten.data.packer_messages import Event, PackerOrder
 from ten.data.recipe import Recipe
+from ten.data.supply import Supply
 from ten.errors import DataError, MissingInput, ServiceUnavailable, SpecError, TenError
 from ten.store.local import LocalStore
 from tests.data.small import is_alive, jsonl, kill, make_texts, recipe_of, run_python, wait_until
@@ -111,6 +113,78 @@ def test_a_packer_that_had_nothing_to_do_is_not_taken_for_silent(recipe: Recipe,
         packer.wait_done(1)
     finally:
         packer.close()
+
+
+TALKING = """
+import sys
+for line in {lines!r}:
+    print(line, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def talking(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Packer]]:
+    """Opens a packer whose process says these events and no more."""
+    opened: list[Packer] = []
+
+    def start(*events: Event, patience_s: float = 60.0) -> Packer:
+        code = TALKING.format(lines=[msgspec.json.encode(event).decode() for event in events])
+        monkeypatch.setattr(sys, "executable", _python_that_runs(tmp_path, code))
+        opened.append(Packer(order(recipe, tmp_path), patience_s))
+        return opened[-1]
+
+    yield start
+    for packer in opened:
+        packer.close()
+
+
+def test_what_running_units_cost_counts_once(talking: Callable[..., Packer]) -> None:
+    packer = talking(
+        Event(kind="done", unit=0, supply=Supply(tokenize_s=5.0, text_bytes=10)),
+        Event(kind="alive", unit=1, supply=Supply(network_s=1.0, text_bytes=1)),
+        Event(kind="alive", unit=1, supply=Supply(network_s=2.0, text_bytes=2)),
+        Event(kind="alive", unit=2, supply=Supply(network_s=4.0, text_bytes=4)),
+        Event(kind="done", unit=2, supply=Supply(network_s=8.0, text_bytes=8)),
+        Event(kind="epoch", tokens=7),
+    )
+    assert packer.epoch_tokens() == 7
+    assert packer.supply == Supply(tokenize_s=5.0, network_s=10.0, text_bytes=20)
+
+
+def test_a_packer_that_has_said_nothing_has_no_text_yet(stuck: Packer) -> None:
+    assert re.fullmatch(r"the packer has no text yet \(last heard of \d s ago\)", stuck.holdup())
+
+
+def test_a_wait_of_the_trainer_tells_what_the_packer_does(
+    talking: Callable[..., Packer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ten.data.waiting._FIRST_S", 0.0)
+    spent = Supply(network_s=9.0, tokenize_s=1.0, text_bytes=2 * 10**6)
+    packer = talking(Event(kind="alive", unit=1, supply=spent), patience_s=1.0)
+    wait_until(lambda: packer.supply == spent)
+    with pytest.raises(ServiceUnavailable):
+        packer.wait_done(1)
+    said = caplog.messages[0]
+    assert re.fullmatch(
+        r"waited \d s for unit 1 of .*: the packer waits for the network "
+        r"\(0\.2 MB/s of text a thread so far, last heard of \d s ago\)",
+        said,
+    )
+
+
+def test_a_failure_ahead_is_told_once_while_training_goes_on(
+    talking: Callable[..., Packer], caplog: pytest.LogCaptureFixture
+) -> None:
+    packer = talking(
+        *(Event(kind="failed", unit=unit, error="ServiceUnavailable", message="no answer") for unit in (3, 4)),
+        Event(kind="done", unit=0),
+    )
+    wait_until(lambda: 0 in packer._done)
+    packer.wait_done(0)
+    assert caplog.messages == ["packing failed: no answer; training goes on with the shards that are ready"]
+    with pytest.raises(ServiceUnavailable, match="no answer"):
+        packer.wait_done(3)
 
 
 @pytest.mark.parametrize("when", ["before the order is read", "idle", "after it was killed", "while it waits"])

@@ -42,6 +42,15 @@ def test_every_refusal_is_later_or_an_error_of_one_line_without_the_token(status
     assert isinstance(caught.value, Transient) == (status in (408, 425, 429))
 
 
+def test_a_token_that_does_not_open_a_private_repository_is_named_and_not_told() -> None:
+    subject = Subject(name="the commit", kind="datasets", repo="ns/name")
+    for endpoint, sent in ((HUB, True), (Endpoint(url=HUB.url), False)):
+        with pytest.raises(TenError) as caught:
+            check_hub(401, {"X-Error-Code": "RepoNotFound"}, subject, endpoint)
+        assert ("the token of HF_TOKEN, which was sent, does not open it" in str(caught.value)) == sent
+        assert "hf_secret" not in str(caught.value)
+
+
 def test_an_address_in_the_hosts_words_is_not_repeated() -> None:
     words = {"X-Error-Message": "see https://files.example/x?Signature=abc"}
     with pytest.raises(TenError) as caught:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from ten.hub.registry import REGISTRY, known_dataset, offer, registered_names
+from ten.hub.registry import REGISTRY, known_dataset, offer, registered_names, registered_of
 
 STREAMED = {"finewebedu", "openwebtext", "pg19"}
 
@@ -40,6 +40,11 @@ def test_old_ids_and_spellings_lead_to_one_dataset(typed: str, name: str) -> Non
 )
 def test_what_could_mean_another_config_is_not_guessed(typed: str) -> None:
     assert known_dataset(typed) is None
+
+
+def test_a_repository_knows_what_is_registered_of_it() -> None:
+    assert [known.name for known in registered_of("huggingfacefw/fineweb-edu")] == ["finewebedu"]
+    assert registered_of("ns/other") == ()
 
 
 def test_no_two_datasets_share_a_name() -> None:

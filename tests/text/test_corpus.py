@@ -11,6 +11,7 @@ import pytest
 
 from ten.errors import DataError, MissingInput
 from ten.text.corpus import SourceFile, list_corpus
+from ten.text.opening import open_corpus
 from tests.data.small import make_texts, write_jsonl, write_texts
 
 
@@ -80,6 +81,23 @@ def test_a_csv_or_json_file_beside_the_data_is_none_of_it(folder: Path, caplog: 
         assert names(folder) == ["a.jsonl", "b/00000.txt", "b/00001.txt"]
     assert "1 file(s) beside the data are not read, such as info.json" in caplog.text
     assert names(folder / "info.json") == names(folder / "*.json") == ["info.json"]
+
+
+def test_json_files_of_lines_are_read_by_the_line(tmp_path: Path) -> None:
+    (tmp_path / "0.json").write_bytes(b"")
+    (tmp_path / "1.json").write_text('{"text": "one"}\n{"text": "two"}\n')
+    corpus = open_corpus(str(tmp_path))
+    assert [file.format for file in corpus.files] == [".jsonl", ".jsonl"]
+    assert corpus.text_column == "text"
+    assert corpus.fingerprint != msgspec.structs.replace(list_corpus(str(tmp_path)), text_column="text").fingerprint
+    (tmp_path / "1.json").write_text('[{"text": "one"}, {"text": "two"}]')
+    assert [file.format for file in open_corpus(str(tmp_path)).files] == [".json", ".json"]
+
+
+def test_what_a_corpus_holds_out_can_be_left_away(folder: Path) -> None:
+    corpus = msgspec.structs.replace(list_corpus(str(folder)), held_out_files=2)
+    assert [file.name for file in corpus.without_held_out().files] == ["a.jsonl"]
+    assert corpus.without_held_out().held_out_files == 0
 
 
 def test_an_empty_folder_is_missing_input(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from ten import logs
 from ten.errors import DataError, DiskFull, ServiceUnavailable, SpecError
 from ten.hub.endpoint import Endpoint
 from ten.hub.patience import Patience
@@ -286,16 +288,29 @@ def test_what_is_here_already_needs_no_room(
 
 
 def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(
-    corpus: Corpus, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    hub: Hub, corpus: Corpus, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(module, "_REPORT_S", 0.0)
+    monkeypatch.setattr(logs, "REPORT_S", 0.05)
     caplog.set_level(logging.INFO)
+    hub.set(throttle=2 * BLOCK)
     download(corpus, tmp_path, transport)
     lines = [record.getMessage() for record in caplog.records if record.name == module.__name__]
-    assert lines[0].startswith("download: 64.0 KiB of 642.4 KiB, ")
-    assert "/s, " in lines[0] and lines[0].endswith(" left, at data/a.parquet")
-    assert lines[-1].startswith("download: 642.4 KiB of 642.4 KiB, ")
+    root = tmp_path / "hub" / "tales--grimm" / corpus.revision
+    assert lines[0] == f"downloading 642.4 KiB in 3 files to {root}"
+    waiting, moving = lines[1], lines[-1]  # the first before any block has come
+    assert waiting == "download: 0 B of 642.4 KiB, 0 B/s, nothing has come yet, at data/a.parquet (file 1 of 3)"
+    assert re.fullmatch(r"download: .* of 642\.4 KiB, .*/s, .* left, at .* \(file \d of 3\)", moving)
+
+
+def test_a_format_that_is_read_whole_is_not_told_to_stream(
+    corpus: Corpus, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    with pytest.raises(DiskFull, match=r"data\.cache_dir=DIR \(\.csv files can only be read whole\)$"):
+        download(_only(corpus, "data/c.csv"), tmp_path, transport)
+    with pytest.raises(DiskFull, match="--streaming"):
+        download(_only(corpus, LFS), tmp_path, transport)
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/evil"])

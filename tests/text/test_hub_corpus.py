@@ -1,5 +1,6 @@
 """Hub datasets as corpora: named, listed in two requests, at one commit, with what they hold out themselves."""
 
+import gzip
 import logging
 import os
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ten.data.settings import DataSettings
-from ten.errors import DataError, MissingInput, SpecError
+from ten.errors import DataError, MissingInput, ServiceUnavailable, SpecError
 from ten.hub import transport as transport_module
 from ten.hub.address import parse_address
 from ten.hub.endpoint import Endpoint
@@ -17,8 +18,10 @@ from ten.hub.registry import REGISTRY
 from ten.hub.transport import Transport
 from ten.settings import describe, field_paths
 from ten.text.corpus import FORMATS
+from ten.text.documents import read_documents
 from ten.text.hub_corpus import hub_name, list_hub_corpus, streaming_note
 from ten.text.opening import open_corpus
+from ten.text.pins import decode_corpus, encode_corpus
 from tests.standins import hub_corpora
 from tests.standins.hub import Hub
 
@@ -53,6 +56,8 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     news = {"data/test-00000-of-00001.parquet": 20, "data/train-00000-of-00001.parquet": 20}
     hub_corpora.parquet_repository(root, "fancyzhx/ag_news", news, {"license": "unknown"})
     (hub_corpora.repository(root, "standin/empty", {}) / "train.txt").write_text("")
+    lines = gzip.compress(b'{"text": "one"}\n{"text": "two"}\n')
+    (hub_corpora.repository(root, "standin/c4") / "c4.00000.json.gz").write_bytes(lines)
     with Hub(root) as running:
         yield running
 
@@ -127,7 +132,11 @@ def test_however_a_registered_dataset_is_named_it_is_the_same_pack(hub: Hub) -> 
 
 def test_any_other_repository_is_listed_and_its_column_settled_by_its_first_file(hub: Hub) -> None:
     corpus = open_corpus("Salesforce/wikitext:wikitext-2-raw-v1")
-    assert (corpus.slug, corpus.text_column, corpus.held_out_files) == ("wikitext-wikitext-2-raw-v1", "text", 1)
+    assert (corpus.slug, corpus.text_column, corpus.held_out_files) == (
+        "salesforce-wikitext-wikitext-2-raw-v1",
+        "text",
+        1,
+    )
     assert open_corpus("Salesforce/wikitext:wikitext-2-raw-v1", "url").text_column == "url"
     corpus = open_corpus("standin/jsonl")
     assert [file.name for file in corpus.files] == ["part-0.jsonl.gz", "part-1.jsonl.gz"]
@@ -177,6 +186,11 @@ def test_a_revision_holds_after_the_branch_moved_and_a_new_card_is_no_new_pack(h
 def test_a_missing_repository_may_have_been_meant_as_a_path(hub: Hub) -> None:
     with pytest.raises(MissingInput, match=r"standin/nothing.*; nor is there a file or folder 'standin/nothing' here"):
         open_corpus("standin/nothing")
+    unreached = Transport(Endpoint(url=hub.endpoint, offline=True), Patience())
+    wanted = hub_name("standin/nothing")
+    assert wanted is not None
+    with pytest.raises(ServiceUnavailable, match=r"OFFLINE.*; nor is there a file or folder 'standin/nothing' here"):
+        list_hub_corpus(wanted, transport=unreached)
 
 
 def test_an_empty_dataset_is_an_error(hub: Hub) -> None:
@@ -205,7 +219,7 @@ def test_a_path_that_is_there_wins_over_a_repository_but_not_over_a_registered_n
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = hub_name("ns/repo:en")
-    assert found is not None and (found.repo, found.config, found.slug) == ("ns/repo", "en", "repo-en")
+    assert found is not None and (found.repo, found.config, found.slug) == ("ns/repo", "en", "ns-repo-en")
     (tmp_path / "ns" / "repo").mkdir(parents=True)
     assert hub_name("ns/repo") is None
     (tmp_path / "imdb").mkdir()
@@ -221,7 +235,93 @@ def test_which_of_two_is_meant_is_said(
         open_corpus("imdb")
         open_corpus("standin/jsonl")
     assert "imdb is the hub's dataset; write ./imdb for what lies here" in caplog.text
+    assert "no file or folder here" not in caplog.text
+
+
+def test_that_the_hub_is_asked_is_said_when_it_takes_long(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ten.text.hub_corpus._SLOW_S", 0.05)
+    hub.set(latency_ms=500)
+    with caplog.at_level(logging.INFO):
+        open_corpus("standin/jsonl")
+    hub.set(latency_ms=0)
     assert "standin/jsonl: no file or folder here; looking for it at the hub" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "https://huggingface.co/datasets/HuggingFaceFW/fineweb-edu",
+        "https://huggingface.co/datasets/HuggingFaceFW/fineweb-edu/",
+        "https://huggingface.co/datasets/HuggingFaceFW/fineweb-edu/tree/main?x=1#y",
+        "https://huggingface.co/datasets/HuggingFaceFW/fineweb-edu/viewer/default/train?row=3",
+        "hf://datasets/HuggingFaceFW/fineweb-edu",
+        "hf://datasets/HuggingFaceFW/fineweb-edu@main",
+        "datasets/HuggingFaceFW/fineweb-edu",
+    ],
+)
+def test_an_address_that_was_copied_is_a_name(typed: str) -> None:
+    found = hub_name(typed)
+    assert found is not None
+    assert (found.dataset, found.repo, found.config) == (
+        "HuggingFaceFW/fineweb-edu",
+        "HuggingFaceFW/fineweb-edu",
+        None,
+    )
+
+
+def test_an_address_of_a_registered_dataset_is_that_dataset() -> None:
+    for typed in ("https://hf.co/datasets/imdb/tree/main", "hf://datasets/stanfordnlp/imdb", "datasets/emozilla/pg19"):
+        found = hub_name(typed)
+        assert found is not None and found.known is not None
+    found = hub_name("hf://datasets/HuggingFaceFW/fineweb-edu:sample-10BT")
+    assert found is not None and found.slug == "finewebedu"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("hf://datasets/a/b@v1", "write a/b --revision v1"),
+        ("https://huggingface.co/datasets/a/b/tree/v1?x=secret", "b/tree/v1: write a/b --revision v1"),
+        ("hf://datasets/a/b@refs/convert/parquet", "write a/b --revision refs/convert/parquet"),
+        ("https://huggingface.co/datasets/a/b/tree/refs%2Fpr%2F3", "--revision refs/pr/3"),
+        ("hf://datasets/a/b/data/x.parquet", "a part of a dataset; write a/b, or a/b:CONFIG"),
+        ("https://huggingface.co/datasets/a/b/tree/main/data", "a part of a dataset; write a/b, or a/b:CONFIG"),
+        ("https://huggingface.co/datasets/a/b/viewer/en/test", "write a/b:en --split test"),
+        ("tinystories:foo", "a registered name takes no config; write roneneldan/TinyStories:foo"),
+        ("wikitext-103:other", "a registered name takes no config; write Salesforce/wikitext:other"),
+    ],
+)
+def test_an_address_of_less_or_more_says_what_to_write(typed: str, said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        hub_name(typed)
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_branch_main_is_what_is_meant_without_a_revision(hub: Hub) -> None:
+    assert open_corpus("tinystories", revision="main").asked == open_corpus("tinystories").asked
+    assert open_corpus("openwebtext", revision="main").files == open_corpus("openwebtext").files
+
+
+def test_two_namespaces_do_not_share_a_slug() -> None:
+    one, other = hub_name("standin/csv"), hub_name("other/csv")
+    assert one is not None and other is not None
+    assert (one.slug, other.slug) == ("standin-csv", "other-csv")
+
+
+def test_the_config_that_was_chosen_is_kept(hub: Hub) -> None:
+    assert open_corpus("HuggingFaceFW/fineweb-edu").config == "default"
+    assert open_corpus("finewebedu").config == "sample-10BT"
+    assert open_corpus("standin/jsonl").config is None
+
+
+def test_json_files_of_lines_stream(hub: Hub) -> None:
+    corpus = open_corpus("standin/c4")
+    assert [(file.name, file.format) for file in corpus.files] == [("c4.00000.json.gz", ".jsonl.gz")]
+    assert decode_corpus(encode_corpus(corpus), "pin") == corpus
+    assert list(read_documents(corpus.files[0], column="text")) == ["one", "two"]
 
 
 def test_a_large_dataset_says_that_it_streams() -> None:

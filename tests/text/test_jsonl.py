@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ten.errors import DataError
 from ten.text.corpus import SourceFile
 from ten.text.documents import count_records, read_documents, text_column
-from ten.text.jsonl import estimate_lines
+from ten.text.jsonl import estimate_lines, is_lines
 from tests.data.small import jsonl, make_texts, records, source, write_jsonl
 
 ENDS = st.sampled_from([b"\n", b"\r\n"])
@@ -183,3 +183,23 @@ def test_a_file_that_shrank_since_the_listing_is_read_to_its_end(tmp_path: Path)
     path = write_jsonl(tmp_path / "a.jsonl", make_texts(3))
     file = SourceFile(name="a.jsonl", path=str(path), bytes=10 * path.stat().st_size)
     assert [text for part in range(9) for text in read_documents(file, part, 9, "text")] == make_texts(3)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"text": "a"}\n{"text": "b"}\n', True),
+        (b'\xef\xbb\xbf\n \n{"id": 1, "text": "a"}', True),
+        (b'{"text": "' + b"a" * 2**17 + b'"}\n', True),
+        (b'{"id": 1}\n', False),
+        (b'{\n  "text": "a"\n}\n', False),
+        (b'[{"text": "a"}]', False),
+        (b'"a"\n', False),
+        (b"", False),
+    ],
+)
+def test_a_file_of_lines_is_known_by_its_first(tmp_path: Path, content: bytes, expected: bool) -> None:
+    (tmp_path / "a.jsonl").write_bytes(content)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(content))
+    for path in tmp_path.iterdir():
+        assert is_lines(SourceFile(name=path.name, path=str(path), bytes=path.stat().st_size)) == expected

@@ -1,5 +1,7 @@
 """A file on its way: it grows in order, one process at a time, and appears when its content is the listed one."""
 
+import errno
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ten.errors import DataError, DiskFull
+from ten.errors import DataError, DiskFull, ServiceUnavailable
+from ten.text import part_file as module
 from ten.text.part_file import content_id_of, hold_part, part_path
 from tests.data.small import wait_until
 
@@ -129,3 +132,25 @@ def test_a_second_process_waits_and_finds_it_whole(tmp_path: Path) -> None:
     assert second.returncode == 0
     assert target.read_bytes() == CONTENT
     assert not part_path(target).exists()
+
+
+def test_a_holder_that_gets_nowhere_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_STALL_S", 0.1)
+    monkeypatch.setattr(module, "_POLL_S", 0.01)
+    monkeypatch.setenv("TEN_PATIENCE", "0.05s")
+    target = tmp_path / "a"
+    with hold_part(target, len(CONTENT), SHA256, _never) as part:
+        assert part is not None
+        with pytest.raises(ServiceUnavailable, match=rf"{part_path(target)}: another process holds it"):
+            hold_part(target, len(CONTENT), SHA256, _never).__enter__()
+
+
+def test_a_file_system_without_locks_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with hold_part(tmp_path / "a", len(CONTENT), SHA256, _never) as part:
+        assert part is not None
+        [*part.extend([CONTENT])]
+        assert part.finish() is None

@@ -13,7 +13,8 @@ from ten.store.local import LocalStore
 from ten.store.memory import MemoryStore
 from ten.store.protocol import Store
 from ten.text.corpus import Corpus, HubRequest, SourceFile
-from ten.text.pins import decode_corpus, encode_corpus, keep_corpus, pin_key, pinned_corpus
+from ten.text.pins import decode_corpus, encode_corpus, keep_corpus, pin_key, pinned_corpus, pinned_units
+from ten.text.units import Part, Unit
 
 REQUEST = HubRequest(repo="tales/grimm")
 COMMITS = [f"{number:040x}" for number in range(1, 9)]
@@ -83,11 +84,71 @@ def test_a_new_pin_is_told_with_the_way_to_a_newer_one(store: LocalStore, caplog
         ask(store, branch)
         ask(store, branch)
     assert [record.getMessage() for record in caplog.records] == [
-        f"tales/grimm: main is commit {COMMITS[0][:12]}, pinned in {place}; delete that file to take a newer one"
+        "tales/grimm: split train, 1 file(s), 0.007 kB",
+        f"tales/grimm: main is commit {COMMITS[0][:12]}, pinned in {place}; delete that file to take a newer one",
     ]
     assert place is not None
     place.unlink()
     assert ask(store, branch).revision == COMMITS[1]
+
+
+def test_a_new_pin_tells_which_config_was_chosen_and_which_is_registered(
+    store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = HubRequest(repo="HuggingFaceFW/fineweb-edu")
+    corpus = msgspec.structs.replace(Branch().look(request), config="default")
+    large = msgspec.structs.replace(corpus, files=(msgspec.structs.replace(corpus.files[0], bytes=9 * 10**12),))
+    with caplog.at_level(logging.INFO):
+        pinned_corpus(store, request, "fineweb-edu", lambda: large, run="a")
+    assert (
+        "HuggingFaceFW/fineweb-edu: config default, split train, 1 file(s), 9e+03 GB; "
+        "finewebedu is config sample-10BT of it"
+    ) in caplog.text
+
+
+def test_a_run_that_goes_on_from_another_commit_than_the_pin_says_so(
+    store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    branch = Branch()
+    folder = store.local_path("runs/a")
+    assert folder is not None
+    keep_corpus(folder, branch.look())
+    ask(store, branch, run="b")
+    with caplog.at_level(logging.INFO):
+        ask(store, branch, run="a")
+    ours, theirs = COMMITS[0][:12], COMMITS[1][:12]
+    assert f"tales/grimm: run a goes on from its own commit {ours}; the store has pinned {theirs}" in caplog.text
+
+
+def test_a_subset_is_counted_once_and_by_those_who_lead(store: LocalStore) -> None:
+    corpus, counted = Branch().look(), list[int]()
+    units = (Unit(index=0, parts=(Part(file=0, records=3),)),)
+
+    def count() -> tuple[Unit, ...]:
+        counted.append(3)
+        return units
+
+    with pytest.raises(ServiceUnavailable, match="has not counted the first 3 records of tales/grimm within 0 s"):
+        pinned_units(store, corpus, 3, count, leads=False, patience_s=0.2)
+    assert not counted
+    assert pinned_units(store, corpus, 3, count) == pinned_units(store, corpus, 3, count, leads=False) == units
+    assert counted == [3]
+
+
+def test_a_subset_is_counted_anew_when_units_are_planned_otherwise(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, plans = Branch().look(), list[str]()
+    large = msgspec.structs.replace(corpus, files=(msgspec.structs.replace(corpus.files[0], bytes=10**9),))
+
+    def count() -> tuple[Unit, ...]:
+        plans.append("counted")
+        return ()
+
+    pinned_units(store, large, 3, count)
+    monkeypatch.setattr("ten.text.units.MAX_UNIT_TEXT_BYTES", 2**20)
+    pinned_units(store, large, 3, count)
+    assert len(plans) == 2
 
 
 def test_a_runs_own_record_wins_over_the_store(store: LocalStore) -> None:

@@ -1,18 +1,21 @@
 """Whole attempts: to the end, stopped, killed, resumed."""
 
+import logging
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ten.errors import DataError, DiskFull, Resumable, TrainingDiverged
+from ten.data.loader import StepBatch
+from ten.errors import DataError, DiskFull, Resumable, ServiceUnavailable, TenError, TrainingDiverged
 from ten.train import checkpoint_files
-from ten.train.checkpoint import read_state
+from ten.train.checkpoint import Position, read_state
 from ten.train.loop import train
 from ten.train.metrics import StepMetrics, read_metrics
 from ten.train.stopping import StopRequest
-from tests.train.tiny import T, batches, open_training, start_attempt, tiny_model, wait_for_steps
+from tests.train.tiny import T, TinyHeldOut, batches, open_training, start_attempt, tiny_model, wait_for_steps
 
 
 def facts(line: StepMetrics) -> tuple[object, ...]:
@@ -153,6 +156,35 @@ def test_data_that_ends_too_soon_is_an_error_and_no_silent_end(tmp_path: Path) -
     source = lambda position: iter([next(batches(position))])  # noqa: E731
     with pytest.raises(DataError, match="ended after 48 of 432 tokens"):
         train(open_training(tmp_path, steps=9, source=source))
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (ServiceUnavailable("no answer"), "step-00000001; run the same command again to go on"),
+        (DataError("damaged"), "step-00000001"),
+    ],
+)
+def test_data_that_fails_says_what_was_saved_and_whether_to_try_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: TenError, end: str
+) -> None:
+    def source(position: Position) -> Iterator[StepBatch]:
+        yield next(batches(position))
+        raise error
+
+    with caplog.at_level(logging.ERROR), pytest.raises(type(error)):
+        train(open_training(tmp_path, steps=9, source=source))
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith("the data failed after step 1; saved ") and said.endswith(end)
+
+
+def test_a_run_without_held_out_text_says_how_it_can_be_scored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TinyHeldOut, "text_bytes", 0)
+    with caplog.at_level(logging.WARNING):
+        assert train(open_training(tmp_path, steps=2)).held_out_bits_per_byte is None
+    assert "`ten eval --dataset TEXT`" in caplog.text and "a validation split" in caplog.text
 
 
 def test_time_in_training_adds_up_over_attempts(tmp_path: Path) -> None:
