@@ -87,7 +87,7 @@ def make_plan(job: Preparation) -> Plan:
         dataset=job.corpus.dataset,
         revision=job.corpus.revision,
         repository=asked.repo if asked else None,
-        hub_config=asked.config if asked else None,
+        hub_config=job.corpus.config,
         split=(asked.split or TRAIN) if asked else None,
         text_column=job.corpus.text_column,
         files=len(job.corpus.files),

@@ -219,7 +219,7 @@ class Preparation:
         """Estimated training tokens in one epoch: as the finished pack says, else judged by a sample."""
         return self.packed_epoch_tokens or epoch_tokens(self.recipe)
 
-    @cached_property
+    @property
     def packed_epoch_tokens(self) -> int | None:
         """The same as the finished pack says it; None without one."""
         try:

@@ -75,18 +75,20 @@ def first_records(units: Sequence[Unit], limit: int, count: Callable[[Part, int]
     needed.
     """
     kept: list[Unit] = []
-    left = limit
+    left, is_whole = limit, True
     for unit in units:
         parts: list[Part] = []
         for part in unit.parts:
-            if left <= 0:
-                break
             records = count(part, left + 1)
-            parts.append(part if records <= left else msgspec.structs.replace(part, records=left))
+            is_whole = records <= left  # an empty part is, so that all records of a corpus are the corpus
+            if is_whole or left:
+                parts.append(part if is_whole else msgspec.structs.replace(part, records=left))
             left -= min(left, records)
+            if not is_whole:
+                break
         if parts:
             kept.append(Unit(index=len(kept), parts=tuple(parts)))
-        if left <= 0:
+        if not is_whole:
             break
     return tuple(kept)
 
