@@ -18,7 +18,7 @@ from ten.errors import SpecError, TenError
 from ten.job import JobSpec, refuse_other_spec
 from ten.preparation import Preparation
 from ten.runs import keep_tokenizer
-from ten.store.local import writing
+from ten.store.durable import writing
 from ten.text.pins import keep_corpus
 from ten.train.checkpoint_files import complete
 from ten.train.length import run_tokens

@@ -9,7 +9,7 @@ from ten.errors import DataError, MissingInput
 from ten.job import JobSpec
 from ten.preparation import restored_job
 from ten.settings import nearest
-from ten.store.local import write_atomically
+from ten.store.durable import write_atomically
 from ten.text.tokens import Tokenizer
 from ten.train.checkpoint_files import complete
 from ten.train.run_record import RunRecord, read_run

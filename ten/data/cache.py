@@ -10,7 +10,7 @@ from ten.data.manifest import Manifest, ShardEntry, encode_manifest, make_entry,
 from ten.data.recipe import Recipe
 from ten.data.shards import Shard, open_shard, parse_shard
 from ten.errors import DataError, MissingInput
-from ten.store.local import write_atomically, writing
+from ten.store.durable import write_atomically, writing
 from ten.store.protocol import Store
 from ten.text.pins import FILE_NAME, encode_corpus
 

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ten.store.local import writing
+from ten.store.durable import writing
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from ten.data.packing import Work, pack_unit
 from ten.data.recipe import Recipe
 from ten.errors import DataError
 from ten.hub.address import is_hub
-from ten.store.local import writing
+from ten.store.durable import writing
 from ten.text.documents import BATCH_ROWS, read_segments
 from ten.text.engines import Encoder, choose_encoder
 from ten.text.flow import Flow

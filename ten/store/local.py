@@ -1,21 +1,14 @@
-"""A folder as a store, and the atomic write that everything durable goes through."""
+"""A folder as a store."""
 
-import errno
-import os
-import secrets
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 
-from ten.errors import DiskFull, MissingInput, StoreError
+from ten.errors import MissingInput, StoreError
+from ten.store.durable import PART, TEMPORARY, write_atomically, writing
+from ten.store.part_copy import checked_pieces, copy_into, pieces_of
 from ten.store.protocol import ObjectStat, checked_key
-from ten.units import format_bytes
-
-_TEMPORARY = ".tmp-"
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_ELSEWHERE = "or name another place with --set store=DIR"
-_NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class LocalStore:
@@ -45,19 +38,50 @@ class LocalStore:
         """Create or replace a file, whole or not at all."""
         write_atomically(self._path(key), data)
 
+    def write_new(self, key: str, data: bytes) -> bool:
+        """Create a file unless there is one."""
+        path = self._path(key)
+        if path.exists():
+            return False
+        write_atomically(path, data)
+        return True
+
+    def send(
+        self, key: str, path: Path, *, sha256: str, about: str = "", advance: Callable[[int], object] | None = None
+    ) -> None:
+        """Copy a file here; nothing is noted of it."""
+        with _reading(path):
+            copy_into(self._path(key), checked_pieces(path, sha256, f"{self.url}/{key}"), None, key, advance)
+
+    def fetch(
+        self, key: str, path: Path, *, sha256: str | None = None, advance: Callable[[int], object] | None = None
+    ) -> None:
+        """Copy a file from here."""
+        source = self._path(key)
+        with _reading(source):
+            copy_into(path, pieces_of(source), sha256, str(source), advance)
+
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
         """Files whose keys begin with `prefix`; unfinished writes are not objects."""
         base = self._path(checked_key(prefix, self.url).rpartition("/")[0] or ".") if prefix else self.root
         found = {path.relative_to(self.root).as_posix(): path for path in base.rglob("*")}
         for key in sorted(found):
             path = found[key]
-            if key.startswith(prefix) and not path.name.startswith(_TEMPORARY) and path.is_file():
-                yield ObjectStat(key=key, bytes=path.stat().st_size)
+            if key.startswith(prefix) and _is_object(path):
+                yield ObjectStat(key=key, bytes=path.stat().st_size, modified=path.stat().st_mtime)
+
+    def children(self, folder: str) -> Sequence[str]:
+        """Names of the files and folders in a folder."""
+        path = self._path(folder)
+        return sorted(found.name for found in path.iterdir() if _is_name(found)) if path.is_dir() else []
 
     def stat(self, key: str) -> ObjectStat | None:
-        """Size of a file, or None."""
-        path = self._path(key)
-        return ObjectStat(key=key, bytes=path.stat().st_size) if path.is_file() else None
+        """Size and time of a file, or None."""
+        try:
+            found = self._path(key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return ObjectStat(key=key, bytes=found.st_size, modified=found.st_mtime) if S_ISREG(found.st_mode) else None
 
     def delete(self, key: str) -> None:
         """Remove a file if it is there."""
@@ -72,57 +96,6 @@ class LocalStore:
         return self.root / checked_key(key, self.url)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that after a crash at any moment it is the old or the new one, never a part.
-
-    Raises DiskFull naming path, wanted and free bytes, or the right that is missing; a failed write leaves nothing.
-    """
-    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")  # no two writers share one, on any machine
-    with writing(path, len(data)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def writing(path: Path, wanted_bytes: int = 0) -> Iterator[None]:
-    """Turn the system's errors while writing below `path` into ones that say what to do."""
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or path
-        if error.errno in _NO_ROOM:
-            wanted = f"{format_bytes(wanted_bytes)} wanted, " if wanted_bytes else ""
-            raise DiskFull(f"{where}: no room to write: {wanted}{_free(path)}; free some, {_ELSEWHERE}") from None
-        if error.errno in _NO_RIGHT:
-            raise DiskFull(f"{where}: no permission to write; change it, {_ELSEWHERE}") from None
-        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            raise DiskFull(f"{where}: cannot write there: {error.strerror}; {_ELSEWHERE}") from None
-        raise StoreError(f"{where}: cannot be written: {error.strerror}") from None
-
-
-def _free(path: Path) -> str:
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
-    return f"{format_bytes(shutil.disk_usage(existing).free)} free"
-
-
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
@@ -131,3 +104,12 @@ def _reading(path: Path) -> Iterator[None]:
         raise MissingInput(f"{path}: no such object in the store") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _is_object(path: Path) -> bool:
+    return _is_name(path) and path.is_file()
+
+
+def _is_name(path: Path) -> bool:
+    """Whether a name is not that of an unfinished write."""
+    return not path.name.startswith(TEMPORARY) and not path.name.endswith(PART)

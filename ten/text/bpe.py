@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ten.errors import DataError
-from ten.store.local import write_atomically
+from ten.store.durable import write_atomically
 from ten.text.corpus import Corpus
 from ten.text.documents import read_documents
 from ten.text.plain import InvalidText

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ten.errors import MissingInput, ServiceUnavailable, SpecError
 from ten.hub.address import HubAddress
-from ten.store.local import write_atomically
+from ten.store.durable import write_atomically
 
 if TYPE_CHECKING:
     from ten.hub.transport import Transport

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from ten.errors import DataError, ServiceUnavailable
 from ten.hub.patience import read_patience
-from ten.store.local import sync_folder, writing
+from ten.store.durable import sync_folder, writing
 from ten.units import format_seconds
 
 log = logging.getLogger(__name__)

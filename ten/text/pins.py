@@ -12,7 +12,7 @@ import msgspec
 from ten.errors import DataError, MissingInput, ServiceUnavailable
 from ten.hub.registry import registered_of
 from ten.hub.usual_splits import TRAIN
-from ten.store.local import write_atomically
+from ten.store.durable import write_atomically
 from ten.store.protocol import Store
 from ten.text.corpus import Corpus, HubRequest, file_address
 from ten.text.units import Unit, plan_units

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from ten.store.local import write_atomically
+from ten.store.durable import write_atomically
 from ten.text.part_file import content_id_of
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from ten.errors import DataError, DiskFull
-from ten.store.local import sync_folder
+from ten.store.durable import sync_folder
 from ten.units import format_bytes
 
 log = logging.getLogger(__name__)

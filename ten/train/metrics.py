@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ten.errors import DataError, MissingInput
-from ten.store.local import write_atomically, writing
+from ten.store.durable import write_atomically, writing
 
 
 class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ten.errors import DataError
-from ten.store.local import write_atomically
+from ten.store.durable import write_atomically
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

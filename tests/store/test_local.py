@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ten.errors import DiskFull, StoreError
-from ten.store.local import LocalStore, write_atomically, writing
+from ten.store.durable import write_atomically, writing
+from ten.store.local import LocalStore
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,96 @@
+"""A copy in the making: bytes appended in order to a file beside its final name, hashed as they come."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Self
+
+from ten.errors import DataError
+from ten.store.durable import PART, sync_folder, writing
+
+_BLOCK = 2**22
+
+
+class PartCopy:
+    """`<name>.part`, gone on with where an earlier call left one; the final name appears when it is whole and right."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(f"{path.name}{PART}")
+        self._sha256 = hashlib.sha256()
+        self.bytes = 0
+        """How many are there."""
+
+    def __enter__(self) -> Self:
+        with writing(self._part):
+            self._part.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = self._part.open("a+b", buffering=0)
+        self._file.seek(0)
+        while piece := self._file.read(_BLOCK):
+            self._count(piece)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def append(self, piece: bytes | memoryview) -> None:
+        """Add the next bytes."""
+        with writing(self._part, len(piece)):
+            left = memoryview(piece)
+            while left:
+                left = left[os.write(self._file.fileno(), left) :]
+        self._count(piece)
+
+    def begin_anew(self) -> None:
+        """Forget what is there: it belongs to something else."""
+        with writing(self._part):
+            self._file.truncate(0)
+        self._sha256, self.bytes = hashlib.sha256(), 0
+
+    def publish(self, sha256: str | None, name: str) -> None:
+        """Give it its final name; DataError that calls it `name`, and nothing left, where its hash is another one."""
+        found = self._sha256.hexdigest()
+        if sha256 is not None and found != sha256:
+            self._part.unlink(missing_ok=True)
+            raise DataError(f"{name}: damaged: its bytes have sha256 {found[:12]}… instead of {sha256[:12]}…")
+        with writing(self._part):
+            os.fsync(self._file.fileno())
+            self._part.replace(self._path)
+            sync_folder(self._path.parent)
+
+    def _count(self, piece: bytes | memoryview) -> None:
+        self._sha256.update(piece)
+        self.bytes += len(piece)
+
+
+def copy_into(
+    path: Path, pieces: Iterable[bytes], sha256: str | None, name: str, advance: Callable[[int], object] | None
+) -> None:
+    """Make a file of pieces that can be had again at will: what an earlier copy left is dropped."""
+    with PartCopy(path) as copy:
+        copy.begin_anew()
+        for piece in pieces:
+            copy.append(piece)
+            if advance:
+                advance(len(piece))
+        copy.publish(sha256, name)
+
+
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """A file's bytes, piece by piece."""
+    with path.open("rb") as file:
+        while piece := file.read(_BLOCK):
+            yield piece
+
+
+def checked_pieces(path: Path, sha256: str, name: str) -> Iterator[bytes]:
+    """A file's bytes, piece by piece; DataError behind the last one where their hash is not `sha256`."""
+    digest = hashlib.sha256()
+    for piece in pieces_of(path):
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != sha256:
+        raise DataError(f"{name}: {path} has sha256 {digest.hexdigest()[:12]}… and not {sha256[:12]}…: it has changed")
