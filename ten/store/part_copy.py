@@ -31,9 +31,7 @@ class PartCopy:
             self._count(piece)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def append(self, piece: bytes | memoryview) -> None:
