@@ -85,7 +85,7 @@ def run_ten(corpus: Path, text_bytes: int, folder: Path, threads: int) -> Result
     _, cpu, wall, memory = measure("ten", command, text_bytes)
     (path,) = store.glob("packs/*/manifest.json")
     manifest = parse_manifest(path.read_bytes(), str(path))
-    tokens = manifest.tokens + sum(shard.held_out_tokens for shard in manifest.shards)
+    tokens = manifest.tokens + manifest.held_out_tokens
     return Result(
         name=f"ten pack ({threads} thread{'s' if threads > 1 else ''})", text_mb=text_bytes / 1e6, tokens=tokens,
         cpu_s=cpu, wall_s=wall, memory_mib=memory, disk_bytes=manifest.bytes,

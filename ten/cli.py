@@ -12,6 +12,7 @@ from typing import Never
 import msgspec
 
 from ten import logs
+from ten.environment import load_environment
 from ten.errors import Resumable, TenError
 from ten.flags import job_settings, parse_arguments
 from ten.job import JobSpec, load_job
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.show_messages()
     signal.signal(signal.SIGTERM, _terminate)
     try:
+        load_environment()
         arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
         return _VERBS[arguments.verb](arguments)
     except TenError as error:
@@ -77,15 +79,14 @@ def _pack(arguments: argparse.Namespace) -> int:
     cache = job.open_cache()
     packed = pack(job, force=arguments.force)
     manifest = packed.manifest
-    rows = sum(row_count(shard.tokens, job.seq_len) for shard in manifest.shards)
-    made = f"{packed.packed} of {len(manifest.shards)} shards made now with {packed.engine}"
-    skipped, bad = sum(shard.skipped for shard in manifest.shards), sum(shard.bad for shard in manifest.shards)
+    rows = sum(row_count(shard.tokens, job.seq_len) for shard in cache.pack.entries(manifest))
+    made = f"{packed.packed} of {manifest.units} shards made now with {packed.engine}"
     _show(
         f"packed {format_count(manifest.tokens)} tokens of {manifest.documents:,} documents into {cache.address} "
         f"({format_bytes(manifest.bytes)}; {made if packed.packed else 'it was complete'})\n"
         f"{rows:,} rows of {job.seq_len:,} tokens; held out: "
-        f"{sum(shard.held_out_documents for shard in manifest.shards):,} documents; without text: {skipped:,} records"
-        + (f"; row groups that do not decode, left out: {bad:,}" if bad else "")
+        f"{manifest.held_out_documents:,} documents; without text: {manifest.skipped:,} records"
+        + (f"; row groups that do not decode, left out: {manifest.bad:,}" if manifest.bad else "")
     )
     return 0
 

@@ -1,27 +1,31 @@
 """Feeding: the fill policy that a job's mode means for one rank, with its packer process started. No torch."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from ten.calls.patience import read_patience
 from ten.data.cache import ShardCache
 from ten.data.cursor import Cursor
 from ten.data.fill import Fill, FollowingFill, PretokFill, StreamingFill
+from ten.data.manifest import ShardEntry
 from ten.data.pack import Packed, pack_all
 from ten.data.packer import Packer
 from ten.data.packer_messages import PackerOrder
 from ten.data.recipe import Recipe
 from ten.data.room import Room, cache_limit_bytes
-from ten.hub.patience import read_patience
+from ten.data.supply import Supply
+from ten.errors import MissingInput
 from ten.job import pack_command
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, parameters
 from ten.preparation import Preparation
 from ten.text.corpus import FOREIGN, Corpus
 from ten.text.download import download, is_fetched_whole, local_path, raw_folder
 from ten.train.ranks import number
-from ten.units import format_bytes, parse_bytes, parse_count
+from ten.units import format_bytes, format_seconds, parse_bytes, parse_count
 
 if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
@@ -38,7 +42,7 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
     where reading will most likely begin, so that those shards are packed from now on.
     """
     if job.spec.mode == "pretok":
-        return PretokFill(job.open_cache(), pack_command(job.spec))
+        return _open_pretok(job, leads, begin)
     cache = job.open_cache(fetched(job) if leads else None)
     if not leads:
         following = FollowingFill(cache)
@@ -50,10 +54,47 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
         return PretokFill(cache, pack_command(job.spec))
     job.before_streaming(cache)
     room = _room(job, cache)
-    fill = StreamingFill(cache, Packer(_order(job, cache.recipe, estimate), _patience_s()), room)
+    fill = StreamingFill(cache, Packer(_order(job, cache.recipe, estimate=estimate), _patience_s()), room)
     if begin is not None:
         fill.begin(begin)
     return fill
+
+
+def _open_pretok(job: Preparation, leads: bool, begin: Cursor | None) -> Fill:
+    """Shards of a pack that is made, or being made, elsewhere: read where they lie, or pulled ahead from the store."""
+    cache, advice = job.open_cache(), pack_command(job.spec)
+    if cache.uploads is None:
+        return PretokFill(cache, advice)
+    if not leads:
+        return FollowingFill(cache)
+    manifest = cache.manifest()
+    packing = cache.pack.packing() if manifest is None else None
+    if manifest is None and packing is None:
+        raise MissingInput(f"the pack {cache.address} does not exist yet; run `{advice}`, or train with --streaming")
+    if manifest is None:
+        log.info("%s is not finished yet: what another job has packed so far is used, and waited for", cache.address)
+    first = cache.pack.entries(manifest).entry(0) if manifest else None
+    order = _order(job, cache.recipe, estimate=False, may_pack=False, first=first)
+    fill = StreamingFill(cache, Packer(order, _patience_s()), _room(job, cache), partial(_tell_saved, cache))
+    if begin is not None:
+        fill.begin(begin)
+    return fill
+
+
+def _tell_saved(cache: ShardCache, supply: Supply) -> None:
+    """Say what was pulled, and what it would have cost to make it."""
+    if not supply.pulled:
+        return
+    pulled, packing = format_bytes(supply.pulled_bytes), cache.pack.packing()
+    made = ""
+    if packing is not None and packing.seconds:
+        part = supply.pulled / packing.units
+        text, seconds = format_bytes(round(packing.text_bytes * part)), format_seconds(packing.seconds * part)
+        made = f" instead of {text} of text and {seconds} of packing"
+    log.info(
+        "nothing was tokenized: %d shards, %s in %s from %s%s",
+        supply.pulled, pulled, format_seconds(supply.network_s), cache.address, made,
+    )  # fmt: skip
 
 
 def fetched(job: Preparation) -> Recipe:
@@ -116,12 +157,15 @@ def open_held_out(job: Preparation, fill: Fill) -> "HeldOut":
 def pack(job: Preparation, cache: ShardCache | None = None, *, force: bool = False) -> Packed:
     """Pack all of a job's units and publish the manifest."""
     data = job.spec.data
+    cache = cache or job.open_cache(fetched(job))
+    limit = parse_bytes(data.cache_limit) if data.cache_limit is not None else None
     return pack_all(
-        cache or job.open_cache(fetched(job)),
+        cache,
         threads=data.pack_threads,
         engine=data.engine,
         batch_rows=data.batch_size,
         force=force,
+        limit=cache_limit_bytes(cache.folder, limit, 0),
     )
 
 
@@ -135,7 +179,9 @@ def _room(job: Preparation, cache: ShardCache) -> Room:
     return Room(cache, cache_limit_bytes(cache.folder, limit, checkpoint * kept))
 
 
-def _order(job: Preparation, recipe: Recipe, estimate: bool) -> PackerOrder:
+def _order(
+    job: Preparation, recipe: Recipe, *, estimate: bool, may_pack: bool = True, first: ShardEntry | None = None
+) -> PackerOrder:
     data = job.spec.data
     folder: Path | None = job.shard_folder
     return PackerOrder(
@@ -146,5 +192,9 @@ def _order(job: Preparation, recipe: Recipe, estimate: bool) -> PackerOrder:
         engine=data.engine,
         batch_rows=data.batch_size,
         estimate=estimate and job.packed_epoch_tokens is None,
-        slow_start=job.corpus.is_pinned and number("WORLD_SIZE", 1) == 1,  # other ranks read whole shards only
+        # other ranks read whole shards only
+        slow_start=may_pack and job.corpus.is_pinned and number("WORLD_SIZE", 1) == 1,
+        may_pack=may_pack,
+        advice=pack_command(job.spec),
+        first=first,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ten import settings
+from ten.calls.patience import read_patience
 from ten.data.cache import ShardCache
 from ten.data.estimate import epoch_tokens
 from ten.data.recipe import Recipe, make_recipe, subset_units
@@ -17,7 +18,6 @@ from ten.data.split import WHOLE
 from ten.errors import DataError, ServiceUnavailable
 from ten.hub.address import is_hub
 from ten.hub.endpoint import read_endpoint
-from ten.hub.patience import read_patience
 from ten.job import JobSpec, pack_command
 from ten.model.presets import ModelConfig, default_seq_len, resolve
 from ten.store.opening import open_store

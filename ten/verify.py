@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from ten import logs
+from ten.data.entries import Entries
 from ten.data.manifest import make_entry, parse_manifest
 from ten.data.shards import open_shard
 from ten.errors import DataError, MissingInput
@@ -119,8 +120,9 @@ def _check(kind: Kind, path: Path) -> Finding:
 
 def _check_manifest(path: Path) -> None:
     """Every shard that the manifest lists is there with the bytes it lists."""
-    for entry in parse_manifest(path.read_bytes(), str(path)).shards:
-        shard = path.parent / "shards" / f"{entry.unit:05d}.safetensors"
+    pack, manifest = path.parent, parse_manifest(path.read_bytes(), str(path))
+    for entry in Entries(manifest, lambda name: (pack / name).read_bytes(), str(pack)):
+        shard = pack / "shards" / f"{entry.unit:05d}.safetensors"
         if not shard.is_file():
             raise DataError(
                 f"{shard}: listed in the manifest and not there; `ten pack` with the same settings makes it anew"

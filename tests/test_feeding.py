@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ten.calls.patience import Patience
 from ten.feeding import fetched
 from ten.hub import transport as transport_module
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
 from ten.hub.transport import Transport
 from ten.job import load_job
 from ten.plan import describe_plan, make_plan

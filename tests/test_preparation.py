@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from ten.calls.patience import Patience
 from ten.data.cache import ShardCache
 from ten.data.split import WHOLE
 from ten.errors import ServiceUnavailable, SpecError
 from ten.feeding import pack
 from ten.hub import transport as transport_module
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
 from ten.hub.transport import Transport
 from ten.job import load_job
 from ten.preparation import Preparation, restored_job

@@ -3,16 +3,18 @@
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ten.data.manifest import Manifest, ShardEntry, encode_manifest, make_entry, parse_manifest
+from ten.data.manifest import Manifest, ShardEntry, make_entry
+from ten.data.published import PublishedPack, shard_name
 from ten.data.recipe import Recipe
 from ten.data.shards import Shard, open_shard, parse_shard
-from ten.errors import DataError, MissingInput
+from ten.data.uploads import Uploads
+from ten.errors import DataError
 from ten.store.durable import write_atomically, writing
 from ten.store.protocol import Store
-from ten.text.pins import FILE_NAME, encode_corpus
 
 log = logging.getLogger(__name__)
 
@@ -25,86 +27,88 @@ class ShardCache:
 
     def __init__(self, store: Store, recipe: Recipe, folder: Path | None = None) -> None:
         self.recipe = recipe
-        self._store = store
-        self._prefix = f"packs/{recipe.pack_name}"
-        own = store.local_path(self._prefix)
+        self.pack = PublishedPack(store, recipe)
+        own = self.pack.folder
         if own is None and folder is None:
             raise ValueError(f"{store.url} is no folder, so the shards need a cache folder")
-        self.folder = folder / self._prefix if folder is not None else own or Path()
-        self._write_through = self.folder != own
+        self.folder = folder / "packs" / recipe.pack_name if folder is not None else own or Path()
         self._open: dict[int, Shard] = {}
         self._lock = threading.Lock()
+        self.uploads = Uploads(self.pack, self.path) if self.folder != own else None
+        """What is on its way to a store behind the folder; None where the folder is the store."""
 
     @property
     def address(self) -> str:
         """Where the pack lies, for people."""
-        return f"{self._store.url}/{self._prefix}"
+        return self.pack.address
 
-    def find(self, unit: int) -> Shard | None:
-        """A unit's verified shard from the folder or the store, or None.
+    def find(self, unit: int, advance: Callable[[int], object] | None = None) -> Shard | None:
+        """A unit's verified shard from the folder or the store, or None; `advance` hears of bytes as they come.
 
-        A damaged copy in the folder is put aside and fetched again; DataError when nothing sound is left of it.
+        A damaged copy in the folder is put aside and fetched again, one that came damaged is fetched once more;
+        DataError when nothing sound is left of it.
+        """
+        try:
+            shard = self.find_here(unit)
+        except DataError:
+            if self.uploads is None:
+                raise
+            if (shard := self._fetch(unit, advance)) is None:
+                raise
+            return shard
+        return shard if shard is not None or self.uploads is None else self._fetch(unit, advance)
+
+    def find_here(self, unit: int) -> Shard | None:
+        """A unit's verified shard from the folder, or None; the store is not asked.
+
+        DataError for a damaged copy, which is put aside.
         """
         if (opened := self._open.get(unit)) is not None:
             return opened
-        damage: DataError | None = None
         try:
-            shard = self._open_local(unit)
-        except DataError as error:
-            damage, shard = error, None
+            return self._open_local(unit)
+        except DataError:
             self._put_aside(unit)
-        if shard is None and self._write_through:
-            shard = self._fetch(unit)
-        if shard is None and damage is not None:
-            raise damage
-        return shard
+            raise
 
     def has(self, unit: int) -> bool:
         """Whether a unit's shard is there, sound or not."""
-        return self._path(unit).is_file() or (self._write_through and self._store.stat(self._key(unit)) is not None)
+        return self.path(unit).is_file() or (self.uploads is not None and self.pack.has(unit))
 
     def add(self, unit: int, data: bytes) -> ShardEntry:
-        """Publish a unit's shard in the folder and write it through to the store."""
-        shard = parse_shard(data, self._name(unit), verify=False)
-        write_atomically(self._path(unit), data)
-        if self._write_through:
-            self._store.write(self._key(unit), data)
-        return make_entry(shard.header, data)
+        """Publish a unit's shard in the folder; a store behind it is sent a copy in the background."""
+        shard = parse_shard(data, shard_name(unit), verify=False)
+        write_atomically(self.path(unit), data)
+        entry = make_entry(shard.header, data)
+        if self.uploads is not None:
+            self.uploads.put(entry)
+        return entry
 
     def entry(self, unit: int) -> ShardEntry | None:
-        """The manifest's entry for a shard that is there and sound, or None; raises what `find` raises.
+        """The manifest's entry for a shard that is there and sound, or None; raises what `find_here` raises.
 
-        Its copy in the store is made good: the manifest must list nothing that the store lacks.
+        A store behind the folder is sent what it lacks: the manifest must list nothing that is not there.
         """
-        shard = self.find(unit)
+        stored = self.pack.entry(unit) if self.uploads is not None else None
+        shard = self.find_here(unit)
         self.forget(unit)
         if shard is None:
-            return None
-        data = self._path(unit).read_bytes()
-        if self._write_through:
-            stored = self._store.stat(self._key(unit))
-            if stored is None or stored.bytes != len(data):
-                self._store.write(self._key(unit), data)
-        return make_entry(shard.header, data)
+            return stored
+        entry = make_entry(shard.header, self.path(unit).read_bytes())
+        if self.uploads is not None:
+            self.uploads.put(entry) if stored != entry else self.uploads.sent.add(unit)
+        return entry
 
     def manifest(self) -> Manifest | None:
         """The pack's manifest, checked against the recipe, or None while the pack is unfinished."""
-        try:
-            data = self._store.read(f"{self._prefix}/manifest.json")
-        except MissingInput:
-            return None
-        return parse_manifest(data, f"{self.address}/manifest.json", self.recipe)
+        return self.pack.manifest()
 
-    def publish(self, manifest: Manifest) -> None:
-        """Write the tokenizer, a hub dataset's listing and then, last, the manifest: now the pack is complete."""
-        self._store.write(f"{self._prefix}/tokenizer.json", self.recipe.tokenizer.definition.encode())
-        if self.recipe.corpus.is_pinned:
-            self._store.write(f"{self._prefix}/{FILE_NAME}", encode_corpus(self.recipe.corpus))
-        self._store.write(f"{self._prefix}/manifest.json", encode_manifest(manifest))
-
-    def retract(self) -> None:
-        """Make a pack unfinished before it is packed again."""
-        self._store.delete(f"{self._prefix}/manifest.json")
+    def lost(self, units: Iterable[int]) -> list[int]:
+        """Those of the units that were made and are gone before they were where they belong."""
+        if self.uploads is None:
+            return [unit for unit in units if not self.path(unit).is_file()]
+        lost, self.uploads.lost = self.uploads.lost, set()
+        return sorted(lost)
 
     def forget(self, unit: int) -> None:
         """Close a shard that is no longer read."""
@@ -114,7 +118,7 @@ class ShardCache:
     @property
     def is_kept(self) -> bool:
         """Whether the folder is the store and its pack is finished: somebody made it to last."""
-        return not self._write_through and self._store.stat(f"{self._prefix}/manifest.json") is not None
+        return self.uploads is None and self.pack.has_manifest()
 
     def present(self) -> dict[int, int]:
         """Bytes of each unit's shard in the folder."""
@@ -123,15 +127,15 @@ class ShardCache:
     def size(self, unit: int) -> int | None:
         """Bytes of one shard in the folder; None when it is not there."""
         try:
-            return self._path(unit).stat().st_size
+            return self.path(unit).stat().st_size
         except FileNotFoundError:
             return None
 
     def evict(self, unit: int) -> None:
         """Close a shard and delete it from the folder; a store behind the folder keeps its copy."""
         self.forget(unit)
-        with writing(self._path(unit)):
-            self._path(unit).unlink(missing_ok=True)
+        with writing(self.path(unit)):
+            self.path(unit).unlink(missing_ok=True)
 
     def forget_evicted(self) -> None:
         """Close the shards that another process evicted: the disk is free of one only when nobody has it open."""
@@ -141,7 +145,7 @@ class ShardCache:
 
     def _open_local(self, unit: int) -> Shard | None:
         try:
-            shard = open_shard(self._path(unit))
+            shard = open_shard(self.path(unit))
         except FileNotFoundError:
             return None
         self._check(shard, unit)
@@ -155,34 +159,33 @@ class ShardCache:
         header = shard.header
         if (header.fingerprint, header.unit) != (self.recipe.fingerprint, unit):
             raise DataError(
-                f"{self._path(unit)}: holds unit {header.unit} of pack {header.fingerprint[:12]}, not unit {unit} of "
+                f"{self.path(unit)}: holds unit {header.unit} of pack {header.fingerprint[:12]}, not unit {unit} of "
                 f"{self.recipe.fingerprint[:12]}; `ten pack` with the same settings makes it anew"
             )
 
-    def _fetch(self, unit: int) -> Shard | None:
-        if self._store.stat(self._key(unit)) is None:
-            return None
-        data = self._store.read(self._key(unit))
-        self._check(parse_shard(data, f"{self._store.url}/{self._key(unit)}"), unit)
-        write_atomically(self._path(unit), data)
-        return self._open_local(unit)
+    def _fetch(self, unit: int, advance: Callable[[int], object] | None) -> Shard | None:
+        """The shard from the store; None where it has none, DataError when it comes damaged twice."""
+        for is_last in (False, True):
+            try:
+                return self._open_local(unit) if self.pack.fetch(unit, self.path(unit), advance) else None
+            except DataError as error:
+                self._put_aside(unit)
+                if is_last:
+                    raise
+                log.warning("%s; it is fetched once more", error)
+        return None
 
     def _put_aside(self, unit: int) -> None:
         """Keep a damaged shard for whoever wants to know why, out of every reader's way."""
         aside = self.folder / "damaged" / f"{unit:05d}-{time.time_ns()}.safetensors"
         with writing(aside), suppress(FileNotFoundError):  # another process that found it damaged was faster
             aside.parent.mkdir(parents=True, exist_ok=True)
-            self._path(unit).replace(aside)
-        log.warning("%s is damaged and put aside as %s", self._path(unit), aside)
+            self.path(unit).replace(aside)
+            log.warning("%s is damaged and put aside as %s", self.path(unit), aside)
 
-    def _name(self, unit: int) -> str:
-        return f"shards/{unit:05d}.safetensors"
-
-    def _path(self, unit: int) -> Path:
-        return self.folder / self._name(unit)
-
-    def _key(self, unit: int) -> str:
-        return f"{self._prefix}/{self._name(unit)}"
+    def path(self, unit: int) -> Path:
+        """The file of a unit's shard, whether it is there or not."""
+        return self.folder / shard_name(unit)
 
 
 def shard_sizes(folder: Path) -> dict[int, int]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from ten.data.supply import Supply
 from ten.errors import DataError, MissingInput, ServiceUnavailable
 
 _POLL_S = 0.05
+_STORE_POLL_S = 2.0
 
 
 class Fill(Protocol):
@@ -95,14 +96,21 @@ class PretokFill:
 
 
 class StreamingFill:
-    """Shards are packed on demand by one packer process; units told ahead are packed ahead, as far as there is room.
+    """Shards are packed on demand, or pulled from a store, by one packer process; ahead, as far as there is room.
 
-    `room` says what may lie on the disk; without one everything may.
+    `room` says what may lie on the disk; without one everything may. `told` hears at the end what it all has cost.
     """
 
-    def __init__(self, cache: ShardCache, packer: Packer, room: Room | None = None) -> None:
+    def __init__(
+        self,
+        cache: ShardCache,
+        packer: Packer,
+        room: Room | None = None,
+        told: Callable[[Supply], None] = lambda _supply: None,
+    ) -> None:
         self._cache = cache
         self._room = room
+        self._told: Callable[[Supply], None] | None = told
         self.packer = packer
 
     def want(self, units: Sequence[int]) -> None:
@@ -117,9 +125,9 @@ class StreamingFill:
             self._insist(unit)
             self.packer.request(unit, again=again)
             self.packer.wait_done(unit)
-        if (shard := self._cache.find(unit)) is not None:
+        if (shard := self._cache.find_here(unit)) is not None:
             return shard
-        raise DataError(f"{self._cache.address}: shard {unit} vanished right after it was packed; is the disk sound?")
+        raise DataError(f"{self._cache.folder}: shard {unit} vanished right after it came; is the disk sound?")
 
     def tokens_from(self, unit: int, tokens: int) -> tuple[NDArray[Any], NDArray[np.uint64]] | None:
         """What is packed of a unit so far, once it reaches `tokens`."""
@@ -135,7 +143,7 @@ class StreamingFill:
         if not is_sequential(cursor.epoch, cursor.era):
             self.packer.release()
             self.want(units)
-        elif units and not self._cache.has(units[0]):
+        elif units and self._cache.size(units[0]) is None:
             self.packer.request(units[0], grow=True)
 
     def passed(self, cursor: Cursor) -> None:
@@ -155,6 +163,9 @@ class StreamingFill:
     def close(self) -> None:
         """End the packer process."""
         self.packer.close()
+        if self._told is not None:
+            self._told(self.packer.supply)
+            self._told = None
 
     def _request(self, units: Sequence[int]) -> None:
         for unit in units:  # again: it may have been evicted since it was done
@@ -196,10 +207,11 @@ class FollowingFill:
     def wait_finished(self, patience_s: float = 86400.0) -> None:
         """Until the pack is complete; ServiceUnavailable past the deadline."""
         deadline = time.monotonic() + patience_s
-        while self._cache.manifest() is None:
+        poll_s = _POLL_S if self._cache.uploads is None else _STORE_POLL_S
+        while not self._cache.pack.has_manifest():
             if time.monotonic() > deadline:
                 raise ServiceUnavailable(f"the pack {self._cache.address} was not finished within {patience_s:.0f} s")
-            time.sleep(_POLL_S)
+            time.sleep(poll_s)
 
     def tokens_from(self, unit: int, tokens: int) -> None:
         """Whole shards only."""
@@ -224,6 +236,6 @@ class FollowingFill:
 
 def _find_sound(cache: ShardCache, unit: int) -> Shard | None:
     try:
-        return cache.find(unit)
+        return cache.find_here(unit)
     except DataError:  # damaged and put aside, and said so: the packer makes it anew
         return None

@@ -4,33 +4,31 @@ import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from contextlib import closing, contextmanager
-from itertools import chain, islice
-from pathlib import Path
+from datetime import UTC, datetime
 
 import msgspec
 
 from ten import logs
 from ten.data.cache import ShardCache
+from ten.data.encoder_choice import open_encoder
 from ten.data.estimate import epoch_tokens
-from ten.data.journal import Journal, Place
+from ten.data.growing import journal_of, journal_path, packed_until
 from ten.data.manifest import Manifest, ShardEntry, make_manifest
 from ten.data.pack_progress import PackProgress
+from ten.data.pack_room import PackRoom
 from ten.data.packing import Work, pack_unit
+from ten.data.published import Packing
 from ten.data.recipe import Recipe
 from ten.errors import DataError
 from ten.hub.address import is_hub
 from ten.store.durable import writing
-from ten.text.documents import BATCH_ROWS, read_segments
-from ten.text.engines import Encoder, choose_encoder
-from ten.text.flow import Flow
-from ten.text.units import Unit
+from ten.text.documents import BATCH_ROWS
+from ten.text.engines import Encoder
 
 log = logging.getLogger(__name__)
 
-REFERENCE = "tokenizers"
-"""The engine that the others must agree with."""
-_SAMPLE_CHARACTERS = 2**17
+_ASKING = 16
+"""Questions to a store at a time."""
 _ROUNDS = 3
 """How often shards are made that another process deletes meanwhile."""
 
@@ -44,34 +42,6 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True):
     engine: str
 
 
-def open_encoder(
-    recipe: Recipe, unit: Unit, engine: str = "auto", begin: Place | None = None
-) -> tuple[Encoder, list[str]]:
-    """The fastest engine that proves itself on the tokenizer and on the first 128 Ki characters of a unit.
-
-    The unit should be the one that is packed next, and `begin` where its packing goes on: what is fetched for the
-    proof is then at hand for the packing, and nothing that is packed is fetched again.
-    """
-    sample = [] if engine == REFERENCE else list(_sample(recipe, unit, begin or Place()))
-    return choose_encoder(recipe.tokenizer, sample, engine)
-
-
-def _sample(recipe: Recipe, unit: Unit, begin: Place) -> Iterator[str]:
-    left = _SAMPLE_CHARACTERS
-    for number in range(begin.part, len(unit.parts)):
-        part, place = unit.parts[number], begin if number == begin.part else Place()
-        file, column = recipe.corpus.files[part.file], recipe.corpus.text_column
-        flow, first = Flow(ahead=lambda: 0, skip_bad=recipe.skip_bad), place.segments
-        segments = read_segments(file, part.part, part.parts, column, recipe.invalid_text, first=first, flow=flow)
-        with closing(segments):
-            wanted = None if part.records is None else part.records - place.records
-            for text in islice(chain.from_iterable(segments), wanted):
-                yield (text or "")[:left]
-                left -= len(text or "")
-                if left <= 0:
-                    return
-
-
 def pack_all(
     cache: ShardCache,
     *,
@@ -79,8 +49,11 @@ def pack_all(
     engine: str = "auto",
     batch_rows: int = BATCH_ROWS,
     force: bool = False,
+    limit: int | None = None,
 ) -> Packed:
     """Pack what is missing, then publish the manifest. `force` packs everything anew.
+
+    In front of a store that is no folder, shards that are there make way for others beyond `limit` bytes.
 
     Raises DataError when the corpus has no text, or when another process goes on deleting shards. Killed at any
     moment, it leaves whole shards and no manifest.
@@ -91,41 +64,66 @@ def pack_all(
     whole = {} if force else _whole_shards(cache)
     missing = [unit.index for unit in recipe.units if unit.index not in whole]
     manifest = None if missing else _manifest(cache)
-    if manifest and manifest.shards == make_manifest(recipe, [*whole.values()]).shards:
+    if manifest and manifest.lists_same(make_manifest(recipe, (whole[unit] for unit in sorted(whole)))):
         return Packed(manifest=manifest, packed=0, engine="none")
-    cache.retract()
+    cache.pack.retract()
     made = PackProgress(recipe, missing)
     made.announce()
+    room = PackRoom(cache, limit)
     with logs.progress("pack", len(recipe.units), " shards", done=len(whole)) as bar, logs.reporting(bar, made.tell):
         first = missing[0] if missing else 0
         encoder, notes = open_encoder(recipe, recipe.units[first], engine, packed_until(cache, first))
         for note in notes:
             log.info(note)
         epoch = epoch_tokens(recipe, encoder.encode)  # now: the start of the corpus may be at hand
+        packing = _announce(cache, epoch) if cache.uploads is not None else None
         for _ in range(_ROUNDS):
-            for entry in _pack_units(cache, missing, encoder, threads, batch_rows, made):
+            for entry in _pack_units(cache, missing, encoder, threads, batch_rows, made, room):
                 whole[entry.unit] = entry
                 bar.update()
+            _drain(cache)
             missing = _lost(cache, made)
             bar.update(-len(missing))
             if not missing:
                 break
+    if packing is not None:
+        cache.pack.announce(made.account(packing))
     manifest = _finish(cache, whole, epoch, missing)
     return Packed(manifest=manifest, packed=made.packed, engine=encoder.name)
 
 
+def _announce(cache: ShardCache, epoch: int) -> Packing:
+    """Say in the store that the pack is under way, and what a job that reads it meanwhile must know."""
+    before = cache.pack.packing()
+    packing = Packing(
+        epoch_tokens=epoch,
+        units=len(cache.recipe.units),
+        started=before.started if before else datetime.now(UTC).replace(microsecond=0),
+        text_bytes=before.text_bytes if before else 0,
+        seconds=before.seconds if before else 0.0,
+    )
+    cache.pack.announce(packing)
+    return packing
+
+
+def _drain(cache: ShardCache) -> None:
+    """Until the store behind the cache has every shard."""
+    if cache.uploads is not None:
+        cache.uploads.drain()
+
+
 def _clear(cache: ShardCache) -> None:
     """Nothing of an earlier attempt is gone on with; the shards stay until new ones take their place."""
-    cache.retract()
+    cache.pack.retract()
     for unit in cache.recipe.units:
-        path = _journal_path(cache, unit.index)
+        path = journal_path(cache, unit.index)
         with writing(path):
             path.unlink(missing_ok=True)
 
 
 def _lost(cache: ShardCache, made: PackProgress) -> list[int]:
     """Units whose shards were deleted while others were packed, as a job that streams does when its disk is full."""
-    lost = [unit.index for unit in cache.recipe.units if not cache.has(unit.index)]
+    lost = cache.lost(unit.index for unit in cache.recipe.units)
     if lost:
         log.warning("%s: %d shards were deleted while others were packed", cache.folder, len(lost))
         made.lose(len(lost))
@@ -140,15 +138,21 @@ def _finish(cache: ShardCache, whole: dict[int, ShardEntry], epoch: int, lost: l
             f"{cache.folder}: {len(lost)} shards, such as number {lost[0]}, are deleted while others are packed; end "
             f"the job that streams this dataset with a data.cache_limit too small for all of it, then pack again"
         )
-    manifest = make_manifest(recipe, list(whole.values()), epoch)
-    if not manifest.documents and not any(entry.held_out_documents for entry in manifest.shards):
+    manifest = make_manifest(recipe, (whole[unit] for unit in sorted(whole)), epoch, cache.pack.write_page)
+    if not manifest.documents and not manifest.held_out_documents:
         raise DataError(f"{recipe.corpus.dataset}: empty corpus: none of its records has any text")
-    cache.publish(manifest)
+    cache.pack.publish(manifest)
     return manifest
 
 
 def _pack_units(
-    cache: ShardCache, units: list[int], encoder: Encoder, threads: int, batch_rows: int, made: PackProgress
+    cache: ShardCache,
+    units: list[int],
+    encoder: Encoder,
+    threads: int,
+    batch_rows: int,
+    made: PackProgress,
+    room: PackRoom,
 ) -> Iterator[ShardEntry]:
     recipe, stopped = cache.recipe, threading.Event()
 
@@ -157,6 +161,7 @@ def _pack_units(
             raise CancelledError
 
     def pack(unit: int) -> ShardEntry:
+        room.make(unit, pulse)
         with journal_of(cache, unit) as journal:
             work = Work(batch_rows=batch_rows, pulse=pulse, journal=journal)
             made.start(work)
@@ -185,40 +190,6 @@ def _hang_up(recipe: Recipe) -> None:
         dismiss_all()
 
 
-@contextmanager
-def journal_of(cache: ShardCache, unit: int) -> Iterator[Journal | None]:
-    """Where a unit's finished segments are kept while it is packed; None where reading them again costs little.
-
-    The journal goes when the block ends well: the shard is published then.
-    """
-    recipe = cache.recipe
-    if not any(is_hub(recipe.corpus.files[part.file].path) for part in recipe.units[unit].parts):
-        yield None
-        return
-    journal = Journal(_journal_path(cache, unit), recipe.fingerprint, unit)
-    try:
-        yield journal
-    except BaseException:
-        journal.close(done=False)
-        raise
-    journal.close(done=True)
-
-
-def packed_until(cache: ShardCache, unit: int) -> Place:
-    """Where the packing of a unit goes on: at its start, unless an earlier attempt left a journal."""
-    path, place = _journal_path(cache, unit), Place()
-    if path.exists():
-        journal = Journal(path, cache.recipe.fingerprint, unit)
-        for harvest, _ in journal.read():
-            place = harvest.place
-        journal.close(done=False)
-    return place
-
-
-def _journal_path(cache: ShardCache, unit: int) -> Path:
-    return cache.folder / "growing" / f"{unit:05d}.journal"
-
-
 def _manifest(cache: ShardCache) -> Manifest | None:
     try:
         return cache.manifest()
@@ -228,13 +199,18 @@ def _manifest(cache: ShardCache) -> Manifest | None:
 
 
 def _whole_shards(cache: ShardCache) -> dict[int, ShardEntry]:
-    """What an earlier attempt left that is sound."""
-    entries: dict[int, ShardEntry] = {}
-    for unit in cache.recipe.units:
+    """What an earlier attempt left that is sound, here or in the store."""
+
+    def look(unit: int) -> ShardEntry | None:
         try:
-            entry = cache.entry(unit.index)
+            return cache.entry(unit)
         except DataError:  # damaged: put aside, said, and packed anew
-            continue
-        if entry is not None:
-            entries[entry.unit] = entry
-    return entries
+            return None
+
+    units = [unit.index for unit in cache.recipe.units]
+    if cache.uploads is None:
+        found = [look(unit) for unit in units]
+    else:
+        with ThreadPoolExecutor(_ASKING, thread_name_prefix="ask") as pool:
+            found = list(pool.map(look, units))
+    return {entry.unit: entry for entry in found if entry is not None}

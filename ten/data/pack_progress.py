@@ -3,7 +3,10 @@
 import logging
 import time
 
+import msgspec
+
 from ten.data.packing import Work
+from ten.data.published import Packing
 from ten.data.recipe import Recipe
 from ten.text.units import text_bytes
 from ten.units import format_bytes, format_seconds
@@ -48,6 +51,14 @@ class PackProgress:
     def lose(self, shards: int) -> None:
         """So many shards are gone and must be made again."""
         self._there -= shards
+
+    def account(self, packing: Packing) -> Packing:
+        """What the pack has cost, with this attempt's part."""
+        text = sum(work.text_bytes for work in self._works)
+        seconds = time.monotonic() - self._begun
+        return msgspec.structs.replace(
+            packing, text_bytes=packing.text_bytes + text, seconds=round(packing.seconds + seconds, 3)
+        )
 
     def tell(self) -> None:
         """Log shards, text so far, its rate and the time left."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from ten.data.manifest import ShardEntry
 from ten.data.recipe import Recipe
 from ten.data.supply import Supply
 from ten.text.documents import BATCH_ROWS
@@ -22,10 +23,16 @@ class PackerOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Whether to say how many tokens an epoch has."""
     slow_start: bool = False
     """Whether to fetch no more than the first rows need until `Release` comes."""
+    may_pack: bool = True
+    """Whether what the store lacks is packed here; else it is an error, or waited for while another packs it."""
+    advice: str = ""
+    """The command that packs what is missing."""
+    first: ShardEntry | None = None
+    """The shard that is read first, as the manifest has it: its first rows can be read before the rest is here."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag="pack"):
-    """Pack one unit; with `grow`, send its tokens while they are made."""
+    """Pack or pull one unit; with `grow`, send its tokens while they come."""
 
     unit: int
     grow: bool = False

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from ten import logs
 from ten.data.cache import ShardCache
+from ten.data.encoder_choice import open_encoder
 from ten.data.estimate import epoch_tokens
-from ten.data.pack import journal_of, open_encoder, packed_until
+from ten.data.growing import journal_of, packed_until
 from ten.data.packer_messages import Event, PackerOrder, Release, Request
 from ten.data.packing import Work, pack_unit
+from ten.data.pulling import Pull, Puller
 from ten.data.supply import Supply
 from ten.errors import DataError, TenError
 from ten.store.opening import open_store
@@ -29,6 +31,8 @@ from ten.text.engines import Encoder
 from ten.text.flow import RANGES_AHEAD, Flow
 
 _PULSE_S = 5.0
+_UPLOAD_S = 3.0
+"""How long shards on their way to the store may hold up the end: less than the trainer waits before it kills."""
 
 
 def main() -> None:
@@ -44,6 +48,7 @@ def main() -> None:
     server = _Server(order, speaker)
     for line in sys.stdin.buffer:
         server.take(msgspec.json.decode(line, type=Request | Release))
+    server.close()
     os._exit(0)  # what is half packed is in the journal or worth nothing: publication is atomic
 
 
@@ -103,19 +108,30 @@ class _Server:
         self._order, self._speaker = order, speaker
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="pack")
         self._released = threading.Event()
-        self._opening = threading.Lock()
+        self._opening, self._finding = threading.Lock(), threading.Lock()
+        self._found: ShardCache | None = None
         self._encoder: Encoder | None = None
-        self._running: dict[int, _Cost] = {}
+        self._running: dict[int, _Cost | Pull] = {}
         threading.Thread(target=self._pulse, name="pulse", daemon=True).start()
         if not order.slow_start:
             self._released.set()
         if order.estimate:
             self._submit(-1, self._estimate)
 
-    @cached_property
+    @property
     def _cache(self) -> ShardCache:
-        order = self._order
-        return ShardCache(open_store(order.store), order.recipe, Path(order.cache_dir) if order.cache_dir else None)
+        with self._finding:
+            if self._found is None:
+                order = self._order
+                store = open_store(order.store)
+                self._found = ShardCache(store, order.recipe, Path(order.cache_dir) if order.cache_dir else None)
+                self._puller = Puller(self._found, order, self._note)
+            return self._found
+
+    def close(self) -> None:
+        """Let the shards arrive that are on their way to the store, for a moment."""
+        if self._found is not None and self._found.uploads is not None:
+            self._found.uploads.close(_UPLOAD_S)
 
     def take(self, message: Request | Release) -> None:
         """Begin what a message asks for."""
@@ -139,9 +155,19 @@ class _Server:
     def _serve(self, request: Request) -> None:
         if not request.grow:
             self._released.wait()
-        supply = Supply() if _is_cached(self._cache, request.unit) else self._pack(self._cache, request)
+        supply = Supply() if _is_here(self._cache, request.unit) else self._pull(request)
+        if supply is None:
+            supply = self._pack(self._cache, request)
         self._cache.forget(request.unit)
         self._speaker.say(Event(kind="done", unit=request.unit, supply=supply))
+
+    def _pull(self, request: Request) -> Supply | None:
+        self._running[request.unit] = pull = Pull()
+        try:
+            show = partial(self._show, request.unit) if request.grow else None
+            return self._puller.pull(request.unit, pull, show)
+        finally:
+            del self._running[request.unit]
 
     def _estimate(self) -> None:
         tokens = epoch_tokens(self._cache.recipe, self._open_encoder(0).encode)
@@ -155,8 +181,11 @@ class _Server:
                 begin = packed_until(self._cache, unit)
                 self._encoder, notes = open_encoder(recipe, recipe.units[unit], self._order.engine, begin)
                 for note in notes:
-                    self._speaker.say(Event(kind="note", message=note))
+                    self._note(note)
             return self._encoder
+
+    def _note(self, message: str) -> None:
+        self._speaker.say(Event(kind="note", message=message))
 
     def _pack(self, cache: ShardCache, request: Request) -> Supply:
         unit, recipe = request.unit, cache.recipe
@@ -164,12 +193,12 @@ class _Server:
         with journal_of(cache, unit) as journal:
             work = Work(
                 grow=partial(self._show, unit) if request.grow else None,
-                pause=partial(self._pause, unit),
                 batch_rows=self._order.batch_rows,
                 journal=journal,
                 flow=Flow(ahead=lambda: RANGES_AHEAD if self._released.is_set() else 0),
             )
             self._running[unit] = cost = _Cost(work)
+            work.pause = partial(self._pause, unit, cost)
             try:
                 data = pack_unit(recipe, recipe.units[unit], encoder, work)
                 cost.packed()
@@ -178,13 +207,13 @@ class _Server:
                 del self._running[unit]
         return cost.supply()
 
-    def _pause(self, unit: int) -> None:
+    def _pause(self, unit: int, cost: _Cost) -> None:
         if self._released.is_set():
             return
         self._speaker.say(Event(kind="paused", unit=unit))
         asked = time.perf_counter()
         self._released.wait()
-        self._running[unit].paused_s += time.perf_counter() - asked
+        cost.paused_s += time.perf_counter() - asked
 
     def _pulse(self) -> None:
         """Say now and then what is being worked on, and what it has cost."""
@@ -200,9 +229,9 @@ class _Server:
         self._speaker.say(event, payload)
 
 
-def _is_cached(cache: ShardCache, unit: int) -> bool:
+def _is_here(cache: ShardCache, unit: int) -> bool:
     try:
-        return cache.find(unit) is not None
+        return cache.find_here(unit) is not None
     except DataError:  # damaged and put aside, and said so: made anew
         return False
 

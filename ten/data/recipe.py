@@ -59,7 +59,9 @@ def make_recipe(
     """
     everything, held_out = _divide(corpus)
     parts = (*(everything if training is None else training), *held_out)
-    units = tuple(msgspec.structs.replace(unit, index=index) for index, unit in enumerate(parts))
+    units = tuple(
+        unit if unit.index == index else msgspec.structs.replace(unit, index=index) for index, unit in enumerate(parts)
+    )
     sizes = [sum(text_bytes(corpus.files[part.file]) / part.parts for part in unit.parts) for unit in units]
     recipe = Recipe(
         corpus=corpus,

@@ -4,7 +4,7 @@ import hashlib
 import json
 import mmap
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,6 +16,8 @@ from ten.errors import DataError
 FORMAT = 1
 _DTYPES = {"U16": "<u2", "U32": "<u4", "U64": "<u8"}
 _MAX_HEADER_BYTES = 2**20
+_HEAD_TOKEN_BYTES = 2**20
+"""Of tokens in the beginning of a shard that is fetched before the rest: some hundred thousand, a first few rows."""
 
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -82,20 +84,30 @@ def open_shard(path: Path, *, verify: bool = True) -> Shard:
     return parse_shard(data, str(path), verify=verify)
 
 
+class Beginning(NamedTuple):
+    """The first tokens of a shard, cut off anywhere, and the ends of the documents that end among them."""
+
+    tokens: Tokens
+    document_ends: NDArray[np.uint64]
+
+
+def parse_beginning(data: bytes, name: str) -> Beginning:
+    """What the first `head_bytes` bytes of a shard hold; whoever calls knows that they are the right ones."""
+    header, begin = _read_header(data, name)
+    arrays: dict[str, NDArray[Any]] = {}
+    for field, (dtype, count) in _layout(header).items():
+        kind = np.dtype(_DTYPES[dtype])
+        there = min(count, (len(data) - begin) // kind.itemsize)
+        arrays[field] = np.frombuffer(data, dtype=kind, count=there, offset=begin)
+        begin += there * kind.itemsize
+    tokens, ends = arrays["tokens"], arrays["document_ends"]
+    return Beginning(tokens, ends[: np.searchsorted(ends, len(tokens), side="right")])
+
+
 def parse_shard(data: bytes | mmap.mmap, name: str, *, verify: bool = True) -> Shard:
     """A shard from the bytes of its file, called `name` in errors."""
-    length = int.from_bytes(data[:8], "little")
-    if not 2 <= length <= min(_MAX_HEADER_BYTES, len(data) - 8):
-        raise DataError(f"{name}: no shard: its header is damaged; {_CURE}")
-    try:
-        header = msgspec.json.decode(json.loads(data[8 : 8 + length])["__metadata__"]["ten"], type=ShardHeader)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{name}: no shard: its header is damaged ({error}); {_CURE}") from None
-    if header.format != FORMAT:
-        raise DataError(f"{name}: shard format {header.format}, and this version reads {FORMAT}; pack again")
-    if data[8 : 8 + length] != _head(header):
-        raise DataError(f"{name}: its header does not agree with itself; {_CURE}")
-    payload = memoryview(data)[8 + length :]
+    header, begin = _read_header(data, name)
+    payload = memoryview(data)[begin:]
     layout = _layout(header)
     wanted = sum(_size(dtype, count) for dtype, count in layout.values())
     if len(payload) != wanted:
@@ -110,7 +122,30 @@ def parse_shard(data: bytes | mmap.mmap, name: str, *, verify: bool = True) -> S
     return Shard(header, arrays)
 
 
+def head_bytes(header: ShardHeader) -> int:
+    """Length of a shard file up to its training tokens, and a MiB of these: with that, training can begin."""
+    sizes = {name: _size(dtype, count) for name, (dtype, count) in _layout(header).items()}
+    tokens = sizes.pop("tokens")
+    return 8 + len(_head(header)) + sum(sizes.values()) + min(tokens, _HEAD_TOKEN_BYTES)
+
+
 _CURE = "`ten pack` with the same settings makes it anew"
+
+
+def _read_header(data: bytes | mmap.mmap, name: str) -> tuple[ShardHeader, int]:
+    """A shard's header, and where its arrays begin."""
+    length = int.from_bytes(data[:8], "little")
+    if not 2 <= length <= min(_MAX_HEADER_BYTES, len(data) - 8):
+        raise DataError(f"{name}: no shard: its header is damaged; {_CURE}")
+    try:
+        header = msgspec.json.decode(json.loads(data[8 : 8 + length])["__metadata__"]["ten"], type=ShardHeader)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{name}: no shard: its header is damaged ({error}); {_CURE}") from None
+    if header.format != FORMAT:
+        raise DataError(f"{name}: shard format {header.format}, and this version reads {FORMAT}; pack again")
+    if data[8 : 8 + length] != _head(header):
+        raise DataError(f"{name}: its header does not agree with itself; {_CURE}")
+    return header, 8 + length
 
 
 def _head(header: ShardHeader) -> bytes:

@@ -8,37 +8,28 @@ Limit = Literal["network", "tokenizer", "disk"]
 
 
 class Supply(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds spent on making shards, all threads together, and the text that came of it."""
+    """Seconds spent on making or pulling shards, all threads together, and what came of it."""
 
     network_s: float = 0.0
-    """Waiting for bytes of the corpus."""
+    """Waiting for bytes of the corpus, or of shards in the store."""
     decode_s: float = 0.0
     """From bytes to documents."""
     tokenize_s: float = 0.0
     """From documents to tokens."""
     disk_s: float = 0.0
-    """Writing shards, to the store too."""
+    """Writing shards."""
     text_bytes: int = 0
     """UTF-8 text that became tokens."""
+    pulled: int = 0
+    """Shards that came from the store."""
+    pulled_bytes: int = 0
 
     def __add__(self, other: "Supply") -> "Supply":
-        return Supply(
-            network_s=self.network_s + other.network_s,
-            decode_s=self.decode_s + other.decode_s,
-            tokenize_s=self.tokenize_s + other.tokenize_s,
-            disk_s=self.disk_s + other.disk_s,
-            text_bytes=self.text_bytes + other.text_bytes,
-        )
+        return Supply(**{field: getattr(self, field) + getattr(other, field) for field in self.__struct_fields__})
 
     def __sub__(self, other: "Supply") -> "Supply":
         """What was spent since `other` was the sum."""
-        return Supply(
-            network_s=self.network_s - other.network_s,
-            decode_s=self.decode_s - other.decode_s,
-            tokenize_s=self.tokenize_s - other.tokenize_s,
-            disk_s=self.disk_s - other.disk_s,
-            text_bytes=self.text_bytes - other.text_bytes,
-        )
+        return Supply(**{field: getattr(self, field) - getattr(other, field) for field in self.__struct_fields__})
 
     @property
     def seconds(self) -> float:

@@ -23,9 +23,9 @@ from urllib3.exceptions import (
 )
 
 from ten import __version__
+from ten.calls.hangup import Hangup
+from ten.calls.retry import Transient
 from ten.errors import ServiceUnavailable, SpecError
-from ten.hub.hangup import Hangup
-from ten.hub.retry import Transient
 from ten.units import format_seconds
 
 _KEPT = 32

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ten.calls.retry import Transient
 from ten.errors import DataError
-from ten.hub.retry import Transient
 
 SMALL_FILE_BYTES = 8 << 20
 """A host that ignores ranges may send a whole file of this size for the sake of a part of it."""

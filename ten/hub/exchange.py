@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
+from ten.calls.patience import Persistence
+from ten.calls.retry import Transient
 from ten.hub.answer import Answer
 from ten.hub.connections import Connections
 from ten.hub.endpoint import Endpoint
 from ten.hub.locations import origin, redirect_target
-from ten.hub.patience import Persistence
 from ten.hub.refusals import Subject, check_hub
-from ten.hub.retry import Transient
 
 _REDIRECTS = 5
 _BRIEFEST_S = 0.05

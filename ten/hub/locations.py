@@ -7,9 +7,9 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
+from ten.calls.patience import Persistence
+from ten.calls.retry import Transient
 from ten.hub.address import HubAddress
-from ten.hub.patience import Persistence
-from ten.hub.retry import Transient
 
 _POLL_S = 0.2
 

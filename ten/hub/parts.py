@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from ten.calls.patience import Persistence
+from ten.calls.retry import Transient
 from ten.hub.address import HubAddress
 from ten.hub.answer import Answer
 from ten.hub.content_range import check_part, check_size, parse_content_range
 from ten.hub.exchange import Exchange
 from ten.hub.locations import Location, Locations
-from ten.hub.patience import Persistence
 from ten.hub.refusals import about_file, check_file_host, check_kind
-from ten.hub.retry import Transient
 
 
 class Parts:

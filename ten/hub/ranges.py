@@ -8,8 +8,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 
+from ten.calls.hangup import Hangup, HungUp
 from ten.hub.address import HubAddress
-from ten.hub.hangup import Hangup, HungUp
 from ten.hub.transport import Transport
 
 Range = tuple[HubAddress, int, int]

@@ -5,10 +5,10 @@ from urllib.parse import unquote
 
 import msgspec
 
+from ten.calls.retry import Transient, asked_wait_s, passes_by_itself
 from ten.errors import CredentialsError, MissingInput, ServiceUnavailable, TenError
 from ten.hub.address import HubAddress
 from ten.hub.endpoint import Endpoint
-from ten.hub.retry import Transient, asked_wait_s, passes_by_itself
 
 _ROUTES = {"revision", "tree", "paths-info", "refs", "commits", "resolve"}
 _QUOTED = 200

@@ -9,17 +9,17 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ten.calls.hangup import Hangup
+from ten.calls.patience import Notices, Patience, Persistence, read_patience
+from ten.calls.retry import Transient
 from ten.errors import ServiceUnavailable
 from ten.hub.address import HubAddress
 from ten.hub.content_range import check_size, content_length
 from ten.hub.endpoint import PUBLIC_HUB, Endpoint, read_endpoint
 from ten.hub.exchange import Exchange
-from ten.hub.hangup import Hangup
 from ten.hub.parts import Parts
-from ten.hub.patience import Notices, Patience, Persistence, read_patience
 from ten.hub.recent import RecentReads
 from ten.hub.refusals import Subject, about_api, about_file, check_file_host, check_kind
-from ten.hub.retry import Transient
 
 _NEXT = re.compile(r'<([^<>]+)>\s*;[^,<]*\brel="?next"?', re.IGNORECASE)
 

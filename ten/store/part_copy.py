@@ -1,19 +1,24 @@
 """A copy in the making: bytes appended in order to a file beside its final name, hashed as they come."""
 
+import fcntl
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Self
 
 from ten.errors import DataError
-from ten.store.durable import PART, sync_folder, writing
+from ten.store.durable import PART, TEMPORARY, sync_folder, writing
 
 _BLOCK = 2**22
 
 
 class PartCopy:
-    """`<name>.part`, gone on with where an earlier call left one; the final name appears when it is whole and right."""
+    """`<name>.part`, gone on with where an earlier call left one; the final name appears when it is whole and right.
+
+    The kernel's lock on it keeps two processes from mixing their bytes: the second makes a copy of its own.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -26,6 +31,10 @@ class PartCopy:
         with writing(self._part):
             self._part.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = self._part.open("a+b", buffering=0)
+            if not self._is_ours():
+                self._file.close()
+                self._part = self._path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+                self._file = self._part.open("a+b", buffering=0)
         self._file.seek(0)
         while piece := self._file.read(_BLOCK):
             self._count(piece)
@@ -33,6 +42,16 @@ class PartCopy:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        if self._part.name.startswith(TEMPORARY):
+            self._part.unlink(missing_ok=True)
+
+    def _is_ours(self) -> bool:
+        """Whether nobody else makes this copy, and it was not finished between its opening and the lock."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # held by another process, or a file system without locks
+            return False
+        return self._part.exists() and os.path.samestat(os.fstat(self._file.fileno()), self._part.stat())
 
     def append(self, piece: bytes | memoryview) -> None:
         """Add the next bytes."""

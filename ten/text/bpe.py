@@ -3,9 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ten.errors import DataError
 from ten.store.durable import write_atomically
+from ten.store.protocol import Store
+from ten.store.side_by_side import read_side_by_side
 from ten.text.corpus import Corpus
 from ten.text.documents import read_documents
 from ten.text.plain import InvalidText
@@ -20,18 +23,62 @@ def trained_tokenizer(
     cache_dir: Path,
     invalid: InvalidText = "error",
     end_of_document: str | None = None,
+    store: Store | None = None,
 ) -> Tokenizer:
-    """The BPE trained on the first 16 Mi characters of a corpus; from the cache when it was trained before."""
-    path = trained_path(corpus, vocabulary, cache_dir)
-    if not path.is_file():
-        tree = train_bpe(sample_texts(corpus, _SAMPLE_CHARACTERS, invalid), vocabulary)
-        write_atomically(path, json.dumps(tree, sort_keys=True).encode())
-    return make_tokenizer(f"bpe:{vocabulary}", json.loads(path.read_text(encoding="utf-8")), end_of_document)
+    """The BPE trained on the first 16 Mi characters of a corpus; the one that is kept when it was trained before."""
+    if (kept := kept_tokenizer(corpus, vocabulary, cache_dir, end_of_document, store)) is not None:
+        return kept
+    tree = train_bpe(sample_texts(corpus, _SAMPLE_CHARACTERS, invalid), vocabulary)
+    data = json.dumps(tree, sort_keys=True).encode()
+    if store is not None and store.root is None:
+        store.write_new(_key(corpus, vocabulary), data)
+        data = store.read(_key(corpus, vocabulary))  # whoever was first is who others read
+    write_atomically(trained_path(corpus, vocabulary, cache_dir), data)
+    return make_tokenizer(f"bpe:{vocabulary}", _parsed(data, f"bpe:{vocabulary}"), end_of_document)
+
+
+def kept_tokenizer(
+    corpus: Corpus,
+    vocabulary: int,
+    cache_dir: Path,
+    end_of_document: str | None = None,
+    store: Store | None = None,
+) -> Tokenizer | None:
+    """A corpus's BPE from the cache, else from a store that is no folder; None when it was not trained before.
+
+    Raises DataError when what is kept is damaged.
+    """
+    path, place = trained_path(corpus, vocabulary, cache_dir), _key(corpus, vocabulary)
+    if path.is_file():
+        tree = _parsed(path.read_bytes(), str(path))
+    elif store is not None and store.root is None and (data := read_side_by_side(store, [place])[0]) is not None:
+        tree = _parsed(data, f"{store.url}/{place}")
+        write_atomically(path, data)
+    else:
+        return None
+    return make_tokenizer(f"bpe:{vocabulary}", tree, end_of_document)
+
+
+def publish_tokenizer(corpus: Corpus, vocabulary: int, cache_dir: Path, store: Store) -> None:
+    """Keep in the store what the cache has, unless it is there: whoever finds the pack must find its tokenizer."""
+    store.write_new(_key(corpus, vocabulary), trained_path(corpus, vocabulary, cache_dir).read_bytes())
 
 
 def trained_path(corpus: Corpus, vocabulary: int, cache_dir: Path) -> Path:
     """Where the cache keeps a corpus's trained tokenizer."""
-    return cache_dir / "tokenizers" / f"{corpus.slug}-{corpus.fingerprint[:12]}-bpe{vocabulary}.json"
+    return cache_dir / _key(corpus, vocabulary)
+
+
+def _key(corpus: Corpus, vocabulary: int) -> str:
+    return f"tokenizers/{corpus.slug}-{corpus.fingerprint[:12]}-bpe{vocabulary}.json"
+
+
+def _parsed(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        tree: dict[str, Any] = json.loads(data)
+    except ValueError as error:
+        raise DataError(f"{where}: no tokenizer ({error}); delete it to have it trained anew") from None
+    return tree
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int) -> dict[str, object]:

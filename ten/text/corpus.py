@@ -24,6 +24,8 @@ FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", *FOREIGN)
 """Suffixes of the files a corpus may hold; `.py` files occur in the embedded corpus only."""
 STDLIB = "stdlib"
 """Name of the embedded corpus: the source files of the running Python's standard library."""
+ELSEWHERE = "elsewhere:"
+"""How the paths of files begin that only another machine has; their packs can be read, they themselves cannot."""
 
 _PROBES, _PROBE_BYTES = 16, 4096
 _NOT_LIBRARY = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idle_test", "lib2to3", "config"}
@@ -35,7 +37,7 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """Portable name, relative to the corpus; the same wherever the corpus lies."""
     path: str
-    """Where the file is read from now: a path, or an `hf://datasets/` address at a commit."""
+    """Where the file is read from now: a path, an `hf://datasets/` address at a commit, or `elsewhere:`."""
     bytes: int
     probe: str = ""
     """sha256 of the content, above 64 KiB of samples of it (see `_probe`): most edits of the same size are noticed.
@@ -49,6 +51,11 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     def format(self) -> str:
         """The suffix that decides how documents are read."""
         return self.form or next((suffix for suffix in (*FORMATS, ".py") if self.name.lower().endswith(suffix)), "")
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether only another machine has the file."""
+        return self.path.startswith(ELSEWHERE)
 
 
 class HubRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +134,7 @@ def list_corpus(dataset: str, ignoring: Path | None = None) -> Corpus:
     files = tuple(_describe(path, root) for path in known)
     if not any(file.bytes for file in files):
         raise DataError(f"{dataset}: empty corpus: its {len(files)} file(s) hold no bytes")
-    return Corpus(dataset=dataset, slug=make_slug(Path(dataset).name.split(".")[0]), revision="local", files=files)
+    return Corpus(dataset=dataset, slug=local_slug(dataset), revision="local", files=files)
 
 
 def file_address(repo: str, commit: str, name: str) -> str:
@@ -138,6 +145,11 @@ def file_address(repo: str, commit: str, name: str) -> str:
 def make_slug(name: str) -> str:
     """A dataset's name as a part of a folder's name."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "corpus"
+
+
+def local_slug(dataset: str) -> str:
+    """The slug of a dataset that is no hub's: what its file, folder or glob is called."""
+    return make_slug(Path(dataset).name.split(".")[0])
 
 
 def _local_paths(dataset: str) -> tuple[Path, list[Path]]:

@@ -134,6 +134,11 @@ def _here(file: SourceFile) -> Iterator[SourceFile]:
 @contextmanager
 def _reading(file: SourceFile) -> Iterator[None]:
     """Turn the system's errors while reading a file into ones that say what happened to it."""
+    if file.is_elsewhere:
+        raise MissingInput(
+            f"{file.name}: must be read, and lies on the machine that packed it; run this where the file is, or read "
+            "what is packed with --set mode=pretok"
+        )
     try:
         yield
     except FileNotFoundError:

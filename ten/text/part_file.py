@@ -11,8 +11,8 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from ten.calls.patience import read_patience
 from ten.errors import DataError, ServiceUnavailable
-from ten.hub.patience import read_patience
 from ten.store.durable import sync_folder, writing
 from ten.units import format_seconds
 

@@ -14,6 +14,7 @@ from ten.hub.registry import registered_of
 from ten.hub.usual_splits import TRAIN
 from ten.store.durable import write_atomically
 from ten.store.protocol import Store
+from ten.store.side_by_side import read_side_by_side
 from ten.text.corpus import Corpus, HubRequest, file_address
 from ten.text.units import Unit, plan_units
 
@@ -60,12 +61,8 @@ def pinned_corpus(
     Raises DataError for a damaged pin and whatever `make` raises.
     """
     key = pin_key(request, slug)
-    if (kept := _find(store, f"runs/{run}/{FILE_NAME}", request)) is not None:
-        if leads:
-            _tell_other_pin(store, key, request, run, kept)
-        return kept
-    if (pinned := _find(store, key, request)) is not None:
-        return pinned
+    if (known := known_corpus(store, request, slug, run=run, leads=leads)) is not None:
+        return known
     if not leads:
         awaited = f"looked up {request.repo}"
         return _wait(lambda: _find(store, key, request), _place(store, key), awaited, patience_s)
@@ -78,6 +75,21 @@ def pinned_corpus(
     return corpus
 
 
+def known_corpus(store: Store, request: HubRequest, slug: str, *, run: str, leads: bool = True) -> Corpus | None:
+    """The corpus as the run `run` has it, else as the store has pinned it; None where neither has.
+
+    A store that is no folder is asked for both at once. Raises DataError for a damaged pin.
+    """
+    own, key = f"runs/{run}/{FILE_NAME}", pin_key(request, slug)
+    kept_data, pinned_data = read_side_by_side(store, [own, key])
+    kept = _answer(kept_data, _place(store, own), request)
+    if kept is None:
+        return _answer(pinned_data, _place(store, key), request)
+    if leads:
+        _tell_other_pin(pinned_data, _place(store, key), request, run, kept)
+    return kept
+
+
 def pinned_units(
     store: Store,
     corpus: Corpus,
@@ -87,7 +99,7 @@ def pinned_units(
     leads: bool = True,
     patience_s: float = 120.0,
 ) -> tuple[Unit, ...]:
-    """The units of a hub corpus's first `records` records: counted once, so that no later job must read to count.
+    """The units of a corpus's first `records` records: counted once, so that no later job must read to count.
 
     Only a process that leads its machine counts; the others wait, ServiceUnavailable after `patience_s`. Raises
     DataError for a damaged pin and whatever `make` raises.
@@ -118,11 +130,15 @@ def keep_corpus(folder: Path, corpus: Corpus) -> None:
 
 
 def _find(store: Store, key: str, request: HubRequest) -> Corpus | None:
-    try:
-        data = store.read(key)
-    except MissingInput:
+    (data,) = read_side_by_side(store, [key])
+    return _answer(data, _place(store, key), request)
+
+
+def _answer(data: bytes | None, place: str, request: HubRequest) -> Corpus | None:
+    """The corpus in a pin, if it is there and answers the request."""
+    if data is None:
         return None
-    corpus = decode_corpus(data, _place(store, key))
+    corpus = decode_corpus(data, place)
     return corpus if _answers(corpus, request) else None
 
 
@@ -153,9 +169,9 @@ def _wait(find: Callable[[], Pinned | None], place: str, awaited: str, patience_
     )
 
 
-def _tell_other_pin(store: Store, key: str, request: HubRequest, run: str, kept: Corpus) -> None:
+def _tell_other_pin(data: bytes | None, place: str, request: HubRequest, run: str, kept: Corpus) -> None:
     try:
-        pinned = _find(store, key, request)
+        pinned = _answer(data, place, request)
     except DataError:  # whoever reads it says so
         return
     if pinned is not None and pinned.revision != kept.revision:

@@ -1,6 +1,7 @@
 """Units: which part of which file becomes which shard; known from the file listing alone."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -14,7 +15,7 @@ _TEXT_PER_BYTE = {".parquet": 2.0, ".jsonl.gz": 3.5, ".jsonl.zst": 3.5}
 """Rough bytes of text in a byte of file: it only balances units, no result depends on its truth."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Part `part` of `parts` of file number `file`; at most `records` records of it when given."""
 
     file: int
@@ -23,7 +24,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     records: int | None = None
 
 
-class Unit(msgspec.Struct, frozen=True, kw_only=True):
+class Unit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one shard is made of."""
 
     index: int
@@ -63,6 +64,7 @@ def unit_text_bytes(files: Sequence[SourceFile]) -> int:
     return min(MAX_UNIT_TEXT_BYTES, max(_MIN_UNIT_TEXT_BYTES, round(whole / _UNITS_WANTED)))
 
 
+@lru_cache(2**16)
 def text_bytes(file: SourceFile) -> float:
     """Estimated bytes of text in a file."""
     return file.bytes * _TEXT_PER_BYTE.get(file.format, 1.0)

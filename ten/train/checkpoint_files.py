@@ -2,6 +2,7 @@
 
     checkpoints/step-00000100/model.safetensors  optimizer.safetensors  state.json  COMPLETE
     checkpoints/.writing-step-00000200/          what a writer that was killed left behind
+    checkpoints/.fetching-step-00000300/         what has come so far from a store
 
 COMPLETE is written last and holds the sha256 and the size of every other file. Free of torch.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from ten.errors import DataError, DiskFull
-from ten.store.durable import sync_folder
+from ten.store.durable import sync_folder, writing
 from ten.units import format_bytes
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ SEAL = "COMPLETE"
 Content = Callable[[], Iterable[bytes | memoryview]]
 _NAME = re.compile(r"step-(\d{8,})")
 _WRITING = ".writing-"
+_FETCHING = ".fetching-"
 
 
 class FileSeal(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,23 +52,44 @@ def publish(checkpoints: Path, step: int, files: Mapping[str, Content], *, expec
     Raises DiskFull where there is no room, no permission or no place for it; nothing of the attempt
     stays and older checkpoints are untouched.
     """
-    writing = checkpoints / f"{_WRITING}{folder_name(step)}"
+    unfinished = checkpoints / f"{_WRITING}{folder_name(step)}"
     folder = checkpoints / folder_name(step)
     try:
         checkpoints.mkdir(parents=True, exist_ok=True)
         _require_room(checkpoints, expected_bytes)
-        _remove(writing)
-        writing.mkdir()
-        seals = {name: _write(writing / name, content()) for name, content in files.items()}
-        sync_folder(writing)
+        _remove(unfinished)
+        unfinished.mkdir()
+        seals = {name: _write(unfinished / name, content()) for name, content in files.items()}
+        sync_folder(unfinished)
         _remove(folder)
-        writing.rename(folder)
+        unfinished.rename(folder)
         sync_folder(checkpoints)
         _write_seal(folder, Seal(step=step, files=seals))
     except OSError as error:
         with contextlib.suppress(OSError):
             clean(checkpoints)
         raise _no_room(checkpoints, expected_bytes, error) from error
+    return folder
+
+
+def fetching(checkpoints: Path, step: int) -> Path:
+    """Where the files of a checkpoint gather that come from elsewhere; `adopt` makes a checkpoint of it."""
+    return checkpoints / f"{_FETCHING}{folder_name(step)}"
+
+
+def adopt(gathered: Path, seal: Seal) -> Path:
+    """Make a checkpoint of a folder whose files are what `seal` says; what others left unfinished goes away.
+
+    It appears whole. Raises DiskFull.
+    """
+    folder = gathered.with_name(folder_name(seal.step))
+    with writing(folder):
+        _write_seal(gathered, seal)
+        _remove(folder)
+        gathered.rename(folder)
+        sync_folder(folder.parent)
+        for other in folder.parent.glob(f"{_FETCHING}*"):
+            shutil.rmtree(other)
     return folder
 
 
@@ -101,7 +124,7 @@ def complete(checkpoints: Path) -> list[Path]:
 def find_damage(folder: Path) -> str | None:
     """What is wrong with a completed checkpoint, in words; None when each file has its size and its sha256."""
     try:
-        seal = msgspec.json.decode((folder / SEAL).read_bytes(), type=Seal)
+        seal = read_seal(folder)
         for name, wanted in seal.files.items():
             size = (folder / name).stat().st_size
             if size != wanted.bytes:
@@ -109,9 +132,25 @@ def find_damage(folder: Path) -> str | None:
             found = _sha256(folder / name)
             if found != wanted.sha256:
                 return f"{name} has sha256 {found[:12]}… instead of {wanted.sha256[:12]}…"
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, DataError) as error:
         return str(error)
     return None if seal.step == step_of(folder) else f"{SEAL} is that of step {seal.step}"
+
+
+def read_seal(folder: Path) -> Seal:
+    """COMPLETE of a checkpoint; DataError when it is damaged."""
+    return decode_seal((folder / SEAL).read_bytes(), str(folder / SEAL))
+
+
+def decode_seal(data: bytes, name: str) -> Seal:
+    """The content of a COMPLETE that is called `name`; DataError when it is damaged or names files elsewhere."""
+    try:
+        seal = msgspec.json.decode(data, type=Seal)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: {error}") from None
+    if any(Path(file).name != file for file in seal.files):
+        raise DataError(f"{name}: names a file outside of its folder")
+    return seal
 
 
 def clean(checkpoints: Path) -> None:
@@ -123,11 +162,16 @@ def clean(checkpoints: Path) -> None:
             _remove(folder)
 
 
-def retain(checkpoints: Path, keep_last: int, good: Path) -> None:
-    """Delete all but the newest `keep_last` completed checkpoints; never `good`, the newest known whole."""
+def retain(checkpoints: Path, keep_last: int, *kept: Path) -> None:
+    """Delete all but the newest `keep_last` completed checkpoints; never `kept`: the newest known whole, and others."""
     for folder in complete(checkpoints)[:-keep_last]:
-        if folder != good:
+        if folder not in kept:
             _remove(folder)
+
+
+def find_step(name: str) -> int | None:
+    """100 for step-00000100; None for another name."""
+    return int(name.removeprefix("step-")) if _NAME.fullmatch(name) else None
 
 
 def folder_name(step: int) -> str:

@@ -30,6 +30,8 @@ class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     seconds: float
     """Time in training since the run began, over all attempts."""
     held_out_bits_per_byte: float | None = None
+    stored: int | None = None
+    """Step of the newest checkpoint in a store that is no folder, when this line was written."""
 
 
 class MetricsLog:
@@ -70,6 +72,27 @@ def read_metrics(path: Path) -> list[StepMetrics]:
     if not path.exists():
         raise MissingInput(f"{path}: no such metrics file; a run writes it with its first step")
     return [_decode(path, line) for line in _whole_lines(path)]
+
+
+def lines_until(path: Path, step: int) -> bytes:
+    """The whole lines of a metrics.jsonl up to a step; nothing where there is no such file."""
+    if not path.exists():
+        return b""
+    lines = list(_whole_lines(path))
+    while lines and _decode(path, lines[-1]).step > step:
+        lines.pop()
+    return b"".join(line + b"\n" for line in lines)
+
+
+def last_lines(data: bytes) -> list[StepMetrics]:
+    """The whole lines at the end of a metrics.jsonl, of which `data` are the last bytes; no torn and no strange ones."""
+    lines: list[StepMetrics] = []
+    for line in data.split(b"\n")[:-1]:
+        try:
+            lines.append(msgspec.json.decode(line, type=StepMetrics))
+        except (msgspec.MsgspecError, UnicodeDecodeError):  # cut off at its beginning
+            lines.clear()
+    return lines
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

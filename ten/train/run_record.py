@@ -47,16 +47,30 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         last = msgspec.structs.replace(self.attempts[-1], ended=now(), to_step=to_step, reason=reason)
         return msgspec.structs.replace(self, attempts=(*self.attempts[:-1], last))
 
+    def is_older_than(self, other: "RunRecord") -> bool:
+        """Whether `other`, of the same run, knows of later events."""
+        return self._age() < other._age()
+
+    def _age(self) -> tuple[datetime, int, bool]:
+        last = self.attempts[-1] if self.attempts else None
+        return (last.started if last else self.created, len(self.attempts), last is not None and last.ended is not None)
+
 
 def read_run(path: Path) -> RunRecord | None:
     """The record at `path`; None when there is none, DataError when it is no run record."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+        return decode_run(path.read_bytes(), str(path))
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+
+
+def decode_run(data: bytes, name: str) -> RunRecord:
+    """The record in the content of a run.json that is called `name`; DataError when it is none."""
+    try:
+        return msgspec.json.decode(data, type=RunRecord)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path}: no run record ({error}); put a sound one back, or start another run with --set run=NAME"
+            f"{name}: no run record ({error}); put a sound one back, or start another run with --set run=NAME"
         ) from error
 
 

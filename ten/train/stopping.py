@@ -20,6 +20,8 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.since: float | None = None
+        """When it was asked for, by the monotonic clock."""
         self._signalled_at: float | None = None
         self._interrupting = False
         self._previous: dict[int, Any] = {}
@@ -30,7 +32,7 @@ class StopRequest:
     def request(self, reason: str) -> None:
         """Ask for a stop; the first reason stays."""
         if self.reason is None:
-            self.reason = reason
+            self.reason, self.since = reason, time.monotonic()
 
     @property
     def is_handling(self) -> bool:
@@ -50,6 +52,15 @@ class StopRequest:
             yield self
         finally:
             self._restore()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """`handling`, unless it is at work: for waits that may be inside it or not."""
+        if self.is_handling or self._signalled_at is not None:
+            yield
+            return
+        with self.handling():
+            yield
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:

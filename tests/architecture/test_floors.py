@@ -8,7 +8,8 @@ from pathlib import Path
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("units", "logs", "settings"),
+    ("units", "logs", "settings", "environment"),
+    ("calls",),
     ("scan", "store"),
     ("hub",),
     ("text",),

@@ -10,8 +10,8 @@ import pytest
 
 from ten.data import packing
 from ten.data.cache import ShardCache
+from ten.data.encoder_choice import open_encoder
 from ten.data.fill import Fill, FollowingFill, PretokFill, StreamingFill
-from ten.data.pack import open_encoder
 from ten.data.packer import Packer
 from ten.data.packer_messages import PackerOrder
 from ten.data.packing import pack_unit
@@ -112,7 +112,7 @@ def test_a_damaged_cached_shard_is_made_anew_while_streaming(packed: ShardCache,
         path = packed.folder / "shards" / f"{unit:05d}.safetensors"
         whole = path.read_bytes()
         path.write_bytes(whole[:-4] if damage == "cut" else whole[:-4] + bytes(4))
-    cache = ShardCache(packed._store, packed.recipe)
+    cache = ShardCache(packed.pack.store, packed.recipe)
     fill = StreamingFill(cache, Packer(order_of(cache)))
     try:
         assert facts(fill, packed.recipe, 1200) == expected
@@ -136,7 +136,7 @@ def test_a_shard_that_is_damaged_after_it_was_done_is_made_again(cache: ShardCac
 
 
 def test_a_shard_in_the_store_is_fetched_not_packed(packed: ShardCache, tmp_path: Path) -> None:
-    cache = ShardCache(packed._store, packed.recipe, tmp_path / "fast")
+    cache = ShardCache(packed.pack.store, packed.recipe, tmp_path / "fast")
     fill = StreamingFill(cache, Packer(order_of(packed, cache_dir=str(tmp_path / "fast"))))
     try:
         assert facts(fill, packed.recipe, 300) == facts(PretokFill(packed, ""), packed.recipe, 300)
@@ -147,7 +147,7 @@ def test_a_shard_in_the_store_is_fetched_not_packed(packed: ShardCache, tmp_path
 
 def test_pretok_says_which_command_packs_what_is_missing(packed: ShardCache) -> None:
     (packed.folder / "shards" / "00004.safetensors").unlink()
-    fill = PretokFill(ShardCache(packed._store, packed.recipe), "ten pack --set x=y")
+    fill = PretokFill(ShardCache(packed.pack.store, packed.recipe), "ten pack --set x=y")
     assert fill.shard(3).header.unit == 3
     with pytest.raises(
         MissingInput, match=r"the pack .* has lost a shard: shard 4 is not there; run `ten pack --set x=y`"
@@ -166,14 +166,14 @@ def test_pretok_refuses_an_unfinished_pack_before_anything_is_read(packed: Shard
 def test_pretok_refuses_a_damaged_shard(packed: ShardCache) -> None:
     os.truncate(packed.folder / "shards" / "00004.safetensors", 500)
     with pytest.raises(DataError, match=r"00004\.safetensors.*`ten pack`"):
-        PretokFill(ShardCache(packed._store, packed.recipe), "").shard(4)
+        PretokFill(ShardCache(packed.pack.store, packed.recipe), "").shard(4)
 
 
 def test_a_following_rank_sees_shards_appear_even_after_damage(packed: ShardCache) -> None:
     path = packed.folder / "shards" / "00004.safetensors"
     whole = path.read_bytes()
     os.truncate(path, 500)
-    fill = FollowingFill(ShardCache(packed._store, packed.recipe))
+    fill = FollowingFill(ShardCache(packed.pack.store, packed.recipe))
     found: list[int] = []
     thread = threading.Thread(target=lambda: found.append(fill.shard(4).header.unit))
     thread.start()

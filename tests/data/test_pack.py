@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ten.data import encoder_choice
 from ten.data import pack as pack_module
 from ten.data.cache import ShardCache
 from ten.data.manifest import ShardEntry
@@ -104,7 +105,7 @@ def test_only_what_is_missing_is_packed(packed: ShardCache) -> None:
     before = files_of(packed)
     for unit in (0, 3):
         (packed.folder / "shards" / f"{unit:05d}.safetensors").unlink()
-    assert pack_into(ShardCache(packed._store, packed.recipe)).packed == 2
+    assert pack_into(ShardCache(packed.pack.store, packed.recipe)).packed == 2
     assert files_of(packed) == before
 
 
@@ -114,7 +115,7 @@ def test_a_damaged_shard_is_put_aside_and_made_anew(packed: ShardCache, caplog: 
     damaged = before["shards/00002.safetensors"][:-1]
     path.write_bytes(damaged)
     with caplog.at_level(logging.WARNING, logger="ten"):
-        assert pack_into(ShardCache(packed._store, packed.recipe)).packed == 1
+        assert pack_into(ShardCache(packed.pack.store, packed.recipe)).packed == 1
     after = files_of(packed)
     (aside,) = after.keys() - before.keys()
     assert aside.startswith("damaged/00002-") and after.pop(aside) == damaged
@@ -135,7 +136,7 @@ def test_a_manifest_that_lists_other_shards_is_written_anew(packed: ShardCache) 
     manifest = packed.manifest()
     assert manifest is not None
     entry = msgspec.structs.replace(manifest.shards[0], sha256="0" * 64)
-    packed.publish(msgspec.structs.replace(manifest, shards=(entry, *manifest.shards[1:])))
+    packed.pack.publish(msgspec.structs.replace(manifest, shards=(entry, *manifest.shards[1:])))
     pack_into(packed)
     assert files_of(packed) == before
 
@@ -167,8 +168,8 @@ def test_the_first_bad_record_ends_packing_and_what_is_whole_is_kept(tmp_path: P
 def test_engines_prove_themselves_on_a_bounded_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = recipe_of(write_jsonl(tmp_path / "long.jsonl", ["short", "long " * 100_000]))
     sample: list[str] = []
-    monkeypatch.setattr(pack_module, "choose_encoder", lambda _, texts, __: sample.extend(texts))
-    pack_module.open_encoder(recipe, recipe.units[0])
+    monkeypatch.setattr(encoder_choice, "choose_encoder", lambda _, texts, __: sample.extend(texts))
+    encoder_choice.open_encoder(recipe, recipe.units[0])
     assert sum(map(len, sample)) == 2**17
 
 

@@ -213,7 +213,7 @@ def test_a_finished_pack_in_its_own_store_is_never_evicted_from(packed: ShardCac
     for cursor in _cursors(len(before)):
         assert not room.passed(cursor)
     assert packed.present() == before
-    front = ShardCache(packed._store, packed.recipe, tmp_path / "front")
+    front = ShardCache(packed.pack.store, packed.recipe, tmp_path / "front")
     for unit in before:
         assert front.find(unit)
     room = Room(front, 1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from ten.data.shards import FORMAT, Shard, ShardHeader, encode_shard, open_shard, parse_shard
+from ten.data.shards import FORMAT, Shard, ShardHeader, encode_shard, head_bytes, open_shard, parse_shard
 from ten.errors import DataError
 from tests.data.small import documents_of, make_shard_bytes, run_python
 
@@ -191,3 +191,11 @@ def test_without_verifying_the_layout_is_still_checked(tmp_path: Path) -> None:
     (tmp_path / "cut").write_bytes(whole[:-2])
     with pytest.raises(DataError, match="cut short or overlong"):
         open_shard(tmp_path / "cut", verify=False)
+
+
+def test_a_shard_s_head_ends_with_a_mebibyte_of_its_tokens() -> None:
+    for count in (10, 2**19, 2**19 + 1, 10**6):
+        data = make_shard_bytes([[1] * count])
+        whole = parse_shard(data, "x")
+        size = head_bytes(whole.header)
+        assert size == len(data) - max(0, 2 * count - 2**20)

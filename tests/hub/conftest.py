@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
+from ten.calls.patience import Patience
 from ten.hub.address import HubAddress
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
 from ten.hub.transport import Transport
 from tests.standins.hub import Hub
 from tests.standins.hub_repos import Access

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ten.calls.hangup import Hangup
 from ten.errors import ServiceUnavailable, SpecError
-from ten.hub.hangup import Hangup
 from tests.hub.conftest import BYTES, HASTE, Opener, file
 from tests.standins.hub import Hub
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ten.calls.retry import Transient
 from ten.errors import DataError
 from ten.hub.content_range import SMALL_FILE_BYTES, ContentRange, check_part, content_length, parse_content_range
-from ten.hub.retry import Transient
 
 NUMBERS = st.integers(0, 10**15)
 

@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
+from ten.calls.hangup import Hangup
+from ten.calls.patience import Notices, Patience, Persistence
+from ten.calls.retry import Transient
 from ten.errors import ServiceUnavailable
-from ten.hub.hangup import Hangup
 from ten.hub.locations import Location, Locations, origin, redirect_target
-from ten.hub.patience import Notices, Patience, Persistence
-from ten.hub.retry import Transient
 from tests.hub.conftest import file
 
 OLD = Location(url="https://files.example/x?Signature=old", at_hub=False)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from ten.calls.patience import Patience
 from ten.errors import MissingInput, ServiceUnavailable
-from ten.hub.patience import Patience
 from ten.hub.ranges import Range, dismiss_all, fetch_ahead
 from tests.hub.conftest import BYTES, HASTE, Opener, file
 from tests.standins.hub import ROOT, Hub

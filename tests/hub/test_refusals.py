@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ten.calls.retry import Transient
 from ten.errors import TenError
 from ten.hub.endpoint import Endpoint
 from ten.hub.refusals import Subject, about_api, check_file_host, check_hub, check_kind
-from ten.hub.retry import Transient
 
 HUB = Endpoint(url="https://hub.example", token="hf_secret", token_source="HF_TOKEN")
 CODES = ["", "RepoNotFound", "GatedRepo", "RevisionNotFound", "EntryNotFound", "DisabledRepo", "Whatever"]

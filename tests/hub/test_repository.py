@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from ten.calls.patience import Patience
 from ten.errors import CredentialsError, DataError, MissingInput, ServiceUnavailable
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
 from ten.hub.repository import EXPORT, list_files, resolve
 from ten.hub.transport import Transport
 from tests.standins.hub import Hub

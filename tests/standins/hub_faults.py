@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 Action = Literal[
     "drop", "fin", "reset", "stall", "hang", "trickle", "status", "wrong_bytes", "short", "ignore_range", "html",
@@ -54,15 +54,33 @@ class Fault:
         return length // 2 if self.bytes < 0 else min(self.bytes, length)
 
 
-class FaultRules:
+class Rule(Protocol):
+    """What a fault is made of where it matters which requests it hits."""
+
+    @property
+    def after(self) -> int:
+        """Matching requests let through first."""
+
+    @property
+    def count(self) -> int:
+        """Requests hit after that; -1 for all."""
+
+    def matches(self, port: str, line: str, start: int) -> bool:
+        """Whether a request is one of those meant."""
+
+
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+
+class FaultRules(Generic[AnyRule]):
     """The rules in force and how often each has been met."""
 
     def __init__(self) -> None:
-        self._rules: list[Fault] = []
+        self._rules: list[AnyRule] = []
         self._met: list[int] = []
         self._lock = threading.Lock()
 
-    def add(self, rules: Iterable[Fault]) -> None:
+    def add(self, rules: Iterable[AnyRule]) -> None:
         """Rules behind those in force."""
         with self._lock:
             for rule in rules:
@@ -74,7 +92,7 @@ class FaultRules:
         with self._lock:
             self._rules, self._met = [], []
 
-    def pick(self, port: str, line: str, start: int) -> Fault | None:
+    def pick(self, port: str, line: str, start: int) -> AnyRule | None:
         """The fault that hits a request. A rule that lets a request pass leaves it to the rules behind."""
         with self._lock:
             for number, rule in enumerate(self._rules):

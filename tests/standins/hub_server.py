@@ -34,7 +34,7 @@ class Stage:
         self.repositories = Repositories(root)
         self.signatures = Signatures()
         self.api = HubApi(self.repositories, self.signatures)
-        self.faults = FaultRules()
+        self.faults: FaultRules[Fault] = FaultRules()
         self.log: list[dict[str, Any]] = []
         self.latency_ms, self.throttle = 0.0, 0
         self._commands = {

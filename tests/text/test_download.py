@@ -17,9 +17,9 @@ import msgspec
 import pytest
 
 from ten import logs
+from ten.calls.patience import Patience
 from ten.errors import DataError, DiskFull, ServiceUnavailable, SpecError
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
 from ten.hub.transport import Transport
 from ten.text import download as module
 from ten.text.corpus import Corpus, SourceFile
@@ -139,7 +139,7 @@ from pathlib import Path
 from ten.text import download
 from ten.text.corpus import Corpus
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
+from ten.calls.patience import Patience
 from ten.hub.transport import Transport
 download._BLOCK_BYTES = int(sys.argv[4])
 corpus = msgspec.json.decode(sys.argv[1], type=Corpus)

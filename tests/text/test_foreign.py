@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.ipc
 import pytest
 
+from ten.calls.patience import Patience
 from ten.errors import DataError
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
 from ten.hub.transport import Transport
 from ten.text.corpus import FOREIGN, SourceFile
 from ten.text.foreign import count_foreign, foreign_columns, open_local, read_foreign

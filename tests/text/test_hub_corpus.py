@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ten.calls.patience import Patience
 from ten.data.settings import DataSettings
 from ten.errors import DataError, MissingInput, ServiceUnavailable, SpecError
 from ten.hub import transport as transport_module
 from ten.hub.address import parse_address
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
 from ten.hub.registry import REGISTRY
 from ten.hub.transport import Transport
 from ten.settings import describe, field_paths

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from ten.calls.patience import Patience
 from ten.data.cache import ShardCache
 from ten.data.pack import pack_all
 from ten.data.recipe import Recipe, make_recipe
@@ -26,7 +27,6 @@ from ten.data.shards import ShardHeader
 from ten.errors import DataError
 from ten.hub import transport as transport_module
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
 from ten.hub.transport import Transport, shared_transport
 from ten.store.local import LocalStore
 from ten.text import hub_parquet

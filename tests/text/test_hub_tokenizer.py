@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from ten.calls.patience import Patience
 from ten.errors import CredentialsError, MissingInput, ServiceUnavailable, SpecError
 from ten.hub import transport as transport_module
 from ten.hub.endpoint import Endpoint
-from ten.hub.patience import Patience
 from ten.hub.transport import Transport
 from ten.text.hub_tokenizer import hub_tokenizer, is_hub_name
 from ten.text.tokens import load_tokenizer, make_tokenizer

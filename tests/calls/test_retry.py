@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ten.hub.retry import (
+from ten.calls.retry import (
     FIRST_WAIT_S,
     LONGEST_WAIT_S,
     USEFUL_BYTES_PER_S,

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from ten.hub.hangup import Hangup, HungUp
+from ten.calls.hangup import Hangup, HungUp
 
 
 def test_a_read_that_blocks_ends() -> None:

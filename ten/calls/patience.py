@@ -1,4 +1,4 @@
-"""Patience: how long the hub may take, and the one place where a call waits, tries again or gives up."""
+"""Patience: how long a service may take, and the one place where a call waits, tries again or gives up."""
 
 import logging
 import os
@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import msgspec
 
+from ten.calls.hangup import Hangup
+from ten.calls.retry import FIRST_WAIT_S, Pace, Transient, backoff_s
 from ten.errors import ServiceUnavailable, SpecError
-from ten.hub.hangup import Hangup
-from ten.hub.retry import FIRST_WAIT_S, Pace, Transient, backoff_s
 from ten.units import format_seconds, parse_seconds
 
 _T = TypeVar("_T")
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """Deadlines of every wait for the hub, in seconds."""
+    """Deadlines of every wait for a service, in seconds."""
 
     connect_s: float = 10.0
     silence_s: float = 20.0

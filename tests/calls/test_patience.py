@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from ten.calls.hangup import Hangup, HungUp
+from ten.calls.patience import Notices, Patience, Persistence, read_patience
+from ten.calls.retry import Transient
 from ten.errors import ServiceUnavailable, SpecError
-from ten.hub.hangup import Hangup, HungUp
-from ten.hub.patience import Notices, Patience, Persistence, read_patience
-from ten.hub.retry import Transient
 
 BRIEF = Patience(connect_s=1, silence_s=1, total_s=1.5)
 

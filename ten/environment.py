@@ -1,0 +1,59 @@
+"""Environment: the variables a `.env` file adds to those of this process. Values arrive as they are written."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ten.errors import MissingInput, SpecError
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
+
+NAMED_BY = "TEN_ENV_FILE"
+"""The variable that names another file than the working folder's `.env`."""
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+def load_environment() -> None:
+    """Set what `.env` here, or the file that TEN_ENV_FILE names, says and this process's environment does not.
+
+    Nothing in a value stands for another variable. Raises SpecError naming file and line, and never what stands there;
+    MissingInput when the named file cannot be read.
+    """
+    named = os.environ.get(NAMED_BY)
+    path = Path(named or ".env").expanduser()
+    if not named and not path.is_file():
+        return
+    for name, value in _variables(path):
+        os.environ.setdefault(name, value)
+
+
+def _variables(path: Path) -> Iterator[tuple[str, str]]:
+    from dotenv.parser import parse_stream  # takes 0.03 s to import
+
+    try:
+        with path.open(encoding="utf-8") as file:
+            bindings = list(parse_stream(file))
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as such") from None
+    except OSError as error:
+        raise MissingInput(f"{path}: cannot be read: {error.strerror}; mend it, or what {NAMED_BY} names") from None
+    for binding in bindings:
+        if binding.key is None and not binding.error:  # a comment, or blank lines
+            continue
+        name, value = binding.key, binding.value
+        if name is None or value is None or not _NAME.fullmatch(name) or "\0" in value:
+            raise SpecError(
+                f"{path}:{_line(binding)}: not of the form NAME=value; put a value with # or quotes in it between '…', "
+                "and # before a comment"
+            )
+        yield name, value
+
+
+def _line(binding: "Binding") -> int:
+    """The line on which a binding begins; what the parser says counts from the blank lines before it."""
+    text = binding.original.string
+    blank = text[: len(text) - len(text.lstrip())]
+    return binding.original.line + len(re.findall(r"\r\n|\n|\r", blank))

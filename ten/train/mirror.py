@@ -1,0 +1,222 @@
+"""Mirror: a run's folder sent to its store in the background, so that checkpoints outlive the machine."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ten.errors import CredentialsError, Resumable, StoreError, TenError
+from ten.train.checkpoint_files import read_seal, step_of
+from ten.train.metrics import lines_until
+from ten.train.stopping import StopRequest
+from ten.train.stored_run import StoredRun, try_to_retain
+from ten.train.traffic import Traffic
+
+log = logging.getLogger(__name__)
+
+METRICS = "metrics.jsonl"
+_BESIDE = ("run.json", "tokenizer.json", "corpus.json")
+_POLL_S = 0.1
+_LEAVE_S = 5.0
+"""Time for the thread to end in, and for the record of the attempt's end where a stop's grace is over."""
+
+
+class _Abandoned(Exception):
+    """Raised within a transfer that nobody waits for any more."""
+
+
+class Mirror:
+    """One thread that sends one checkpoint at a time; at most one more waits, and a newer one takes its place.
+
+    What is sent or waits must not be deleted meanwhile: `held` names it. A checkpoint that cannot be sent is a warning,
+    and the next one is tried; keys that the store refuses ask `stop` to end the run. Used as a context it leaves when
+    the newest checkpoint and run.json are in the store, or raises StoreError or CredentialsError where they are not.
+    """
+
+    def __init__(self, run: StoredRun, folder: Path, *, keep_last: int, stop: StopRequest, grace_s: float) -> None:
+        self.stored = run.newest
+        """Step of the newest complete checkpoint in the store."""
+        self._run, self._folder, self._keep_last = run, folder, keep_last
+        self._stop, self._grace_s = stop, grace_s
+        self._changed = threading.Condition()
+        self._newest: Path | None = None
+        self._waiting: Path | None = None
+        self._sending: Path | None = None
+        self._noted = self._is_busy = self._is_closing = self._was_interrupted = False
+        self._failure: TenError | None = None
+        self._bug: Exception | None = None
+        self._lost: TenError | None = None
+        self._traffic = Traffic("sending", 0)
+        self._sent: dict[str, bytes] = {}
+        self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if isinstance(error, KeyboardInterrupt):
+                self._stop.request("a signal")
+            lost = self._lost or self.settle("the attempt ended")
+            if lost is None and self._sent:
+                self.note()
+                self._wait(_LEAVE_S)
+        finally:
+            self._close()
+        if self._bug is not None:
+            raise self._bug
+        if lost is not None and (error is None or isinstance(error, KeyboardInterrupt)):
+            raise lost
+        if lost is not None and error is not lost:
+            log.error("%s", lost)
+
+    def note(self) -> None:
+        """run.json or metrics.jsonl have changed: send them soon."""
+        with self._changed:
+            self._noted = True
+            self._changed.notify_all()
+
+    def offer(self, folder: Path) -> None:
+        """Send a checkpoint when the one on its way is there, unless the store has it."""
+        with self._changed:
+            self._newest = folder
+            if self.stored == step_of(folder) or self._sending == folder or isinstance(self._failure, CredentialsError):
+                return
+            if self._waiting is not None and self._waiting != folder:
+                name = self._waiting.name
+                log.info("%s is not sent: the store is slower than checkpoints are made; %s is", name, folder.name)
+            self._waiting = folder
+            self._changed.notify_all()
+
+    def held(self) -> tuple[Path, ...]:
+        """Checkpoints that must stay on this disk for now."""
+        with self._changed:
+            return tuple(folder for folder in (self._sending, self._waiting) if folder is not None)
+
+    def farewell(self, said: str) -> TenError:
+        """The error to leave with after a stop: Resumable where the newest checkpoint is in the store."""
+        lost = self.settle(said)
+        if lost is not None:
+            return lost
+        assert self._newest is not None, "a checkpoint was saved"
+        return Resumable(f"{said}; in the store: {self._newest.name}; run the same command again to go on")
+
+    def settle(self, said: str) -> TenError | None:
+        """Wait for the newest checkpoint; the error to end with where it is not in the store.
+
+        As long as it takes, and no longer than the grace once a stop has been asked for. `said` begins the error.
+        """
+        newest = self._newest
+        if newest is None or self.stored == step_of(newest):
+            return None
+        if not self.held():
+            self.offer(newest)  # it failed before: once more
+        self._wait()
+        if self.stored == step_of(newest):
+            log.info("in the store: %s", self._run.checkpoint(self.stored))
+            return None
+        self._lost = self._explained(said, newest)
+        return self._lost
+
+    def _explained(self, said: str, newest: Path) -> TenError:
+        kind = CredentialsError if isinstance(self._failure, CredentialsError) else StoreError
+        if self._failure is not None:
+            why = str(self._failure)
+        else:
+            why = "a second signal came" if self._was_interrupted else f"{self._grace_s:.0f} s of limits.stop_grace"
+        older = "no checkpoint of the run" if self.stored is None else self._run.checkpoint(self.stored)
+        return kind(
+            f"{said}; {newest.name} is on this disk only ({newest}) and not in {self._run.store.url} ({why}); newest "
+            f"there: {older}. Run the same command again on this machine, or "
+            f"`ten push {self._folder} {self._run.store.url}`"
+        )
+
+    def _wait(self, at_least_s: float = 0.0) -> None:
+        """Until nothing is on its way, or a stop's grace is over, or a second signal comes."""
+        begun = time.monotonic()
+        try:
+            with self._stop.listening(), self._traffic.shown() as redraw:
+                while self._has_work() and (time.monotonic() < begun + at_least_s or not self._is_late()):
+                    with self._changed:
+                        self._changed.wait(_POLL_S)
+                    redraw()
+        except KeyboardInterrupt:
+            self._was_interrupted = True
+
+    def _has_work(self) -> bool:
+        with self._changed:
+            return self._thread.is_alive() and (self._is_busy or self._noted or self._waiting is not None)
+
+    def _is_late(self) -> bool:
+        return self._stop.since is not None and time.monotonic() > self._stop.since + self._grace_s
+
+    def _close(self) -> None:
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join(_LEAVE_S)
+
+    def _work(self) -> None:
+        while self._take():
+            try:
+                if self._sending is None:
+                    self._send_beside(self.stored)
+                else:
+                    self._send(self._sending)
+            except _Abandoned:
+                return
+            except TenError as error:
+                self._fail(error)
+            except Exception as bug:  # raised again by whoever leaves
+                self._bug = bug
+                return
+
+    def _take(self) -> bool:
+        """Wait for something to do; False when there is nothing more."""
+        with self._changed:
+            self._sending, self._is_busy = None, False
+            self._changed.notify_all()
+            while not (self._is_closing or self._noted or self._waiting):
+                self._changed.wait()
+            self._sending, self._waiting, self._noted, self._is_busy = self._waiting, None, False, True
+            return not self._is_closing
+
+    def _send(self, folder: Path) -> None:
+        step = step_of(folder)
+        self._traffic = Traffic(f"sending {folder.name}", sum(file.bytes for file in read_seal(folder).files.values()))
+        self._run.send(folder, self._advance, lambda: self._send_beside(step))
+        self.stored, self._failure = self._run.newest, None
+        try_to_retain(self._run, self._keep_last)
+
+    def _send_beside(self, step: int | None) -> None:
+        """What lies beside the checkpoints, metrics no further than `step`; what the store has stays there."""
+        contents: dict[str, Callable[[], bytes]] = {name: (self._folder / name).read_bytes for name in _BESIDE}
+        if step is not None:
+            contents[METRICS] = lambda: lines_until(self._folder / METRICS, step)
+        for name, content in contents.items():
+            if (self._folder / name).exists() and (data := content()) != self._sent.get(name):
+                self._run.write(name, data)
+                self._sent[name] = data
+
+    def _advance(self, count: int) -> None:
+        self._traffic.advance(count)
+        if self._is_closing:
+            raise _Abandoned
+
+    def _fail(self, error: TenError) -> None:
+        with self._changed:
+            self._failure = error
+        if isinstance(error, CredentialsError):
+            with self._changed:
+                self._waiting = None
+            self._stop.request("a store that refuses the key")
+            log.error("%s", error)
+            return
+        what = self._sending.name if self._sending else "run.json"
+        log.warning("%s could not be sent; it is kept here, and the next one is tried: %s", what, error)
