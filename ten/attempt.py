@@ -17,13 +17,17 @@ from ten.data.cursor import Cursor
 from ten.errors import SpecError, TenError
 from ten.job import JobSpec, refuse_other_spec
 from ten.preparation import Preparation
-from ten.runs import keep_tokenizer
+from ten.runs import keep_tokenizer, run_folder
 from ten.store.durable import writing
 from ten.text.pins import keep_corpus
 from ten.train.checkpoint_files import complete
 from ten.train.length import run_tokens
+from ten.train.mirror import Mirror
+from ten.train.ranks import number
+from ten.train.recovery import recover
 from ten.train.run_record import RunRecord, now, read_run, write_run
 from ten.train.stopping import StopRequest
+from ten.train.stored_run import StoredRun
 from ten.units import format_count, parse_seconds
 
 log = logging.getLogger(__name__)
@@ -42,15 +46,21 @@ class Attempt:
     """Tokens of one optimizer step, all ranks together."""
     is_measured: bool
     """Whether the record says how long the run is; else `measured` must."""
+    stored: StoredRun | None
+    """The run in the store, where that is no folder."""
 
 
 def plan_attempt(job: Preparation, ranks: int) -> Attempt:
     """The run's folder and its record: made now, or read and compared with the job.
 
+    Where the store is no folder, its newest checkpoint is brought here first, if it is newer than what is here.
     On another number of ranks the global batch keeps its size, unless the job asks for another or it does not divide.
-    Raises SpecError naming the setting that would make it another run.
+    Raises SpecError naming the setting that would make it another run, and what `recover` raises.
     """
-    folder = run_folder(job)
+    folder = run_folder(job.store, job.run_id, job.cache_dir)
+    stored = None if job.store.root is not None else StoredRun(job.store, job.run_id)
+    if stored is not None:
+        recover(stored, folder, job.spec.checkpoint, leads=number("LOCAL_RANK", 0) == 0)
     record = read_run(folder / "run.json")
     resolved, train = job.resolved_spec(), job.spec.train
     rows = train.micro_batch_rows * ranks
@@ -71,6 +81,7 @@ def plan_attempt(job: Preparation, ranks: int) -> Attempt:
         micro_batches=micro_batches,
         step_tokens=step_tokens,
         is_measured=is_measured,
+        stored=stored,
     )
 
 
@@ -107,12 +118,17 @@ class _State(msgspec.Struct):
     position: _Position
 
 
-def run_folder(job: Preparation) -> Path:
-    """Where a run keeps its record, metrics and checkpoints."""
-    folder = job.store.local_path(f"runs/{job.run_id}")
-    if folder is None:
-        raise SpecError(f"store {job.spec.store}: runs need a folder; name one with --set store=DIR")
-    return folder
+@contextmanager
+def mirrored(attempt: Attempt, spec: JobSpec, stop: StopRequest) -> Iterator[Mirror | None]:
+    """What sends the run to its store, where that is no folder; it ends when the newest checkpoint is there."""
+    if attempt.stored is None:
+        yield None
+        return
+    grace_s = parse_seconds(spec.limits.stop_grace)
+    with Mirror(
+        attempt.stored, attempt.folder, keep_last=spec.checkpoint.keep_last, stop=stop, grace_s=grace_s
+    ) as mirror:
+        yield mirror
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Feeding: the fill policy that a job's mode means for one rank, with its packer process started. No torch."""
 
 import logging
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,8 +56,13 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
     job.before_streaming(cache)
     room = _room(job, cache)
     fill = StreamingFill(cache, Packer(_order(job, cache.recipe, estimate=estimate), _patience_s()), room)
-    if begin is not None:
-        fill.begin(begin)
+    with ExitStack() as undo:
+        undo.callback(fill.close)
+        if not job.is_packed:
+            job.before_packing()
+        if begin is not None:
+            fill.begin(begin)
+        undo.pop_all()
     return fill
 
 
@@ -67,8 +73,8 @@ def _open_pretok(job: Preparation, leads: bool, begin: Cursor | None) -> Fill:
         return PretokFill(cache, advice)
     if not leads:
         return FollowingFill(cache)
-    manifest = cache.manifest()
-    packing = cache.pack.packing() if manifest is None else None
+    manifest = job.manifest
+    packing = job.reading.packing if manifest is None else None
     if manifest is None and packing is None:
         raise MissingInput(f"the pack {cache.address} does not exist yet; run `{advice}`, or train with --streaming")
     if manifest is None:
@@ -159,7 +165,8 @@ def pack(job: Preparation, cache: ShardCache | None = None, *, force: bool = Fal
     data = job.spec.data
     cache = cache or job.open_cache(fetched(job))
     limit = parse_bytes(data.cache_limit) if data.cache_limit is not None else None
-    return pack_all(
+    job.before_packing()
+    packed = pack_all(
         cache,
         threads=data.pack_threads,
         engine=data.engine,
@@ -167,6 +174,8 @@ def pack(job: Preparation, cache: ShardCache | None = None, *, force: bool = Fal
         force=force,
         limit=cache_limit_bytes(cache.folder, limit, 0),
     )
+    job.after_packing(packed.manifest)
+    return packed
 
 
 def _room(job: Preparation, cache: ShardCache) -> Room:

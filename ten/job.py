@@ -45,11 +45,15 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_duration: Annotated[
         str | None, Meta(description='Longest time of one attempt ("6h"); then a checkpoint is written, exit code 75.')
     ] = None
+    stop_grace: Annotated[
+        str, Meta(description='Longest time from a stop to the end, for the last checkpoint to reach the store ("5m").')
+    ] = "5m"
 
     def __post_init__(self) -> None:
         """Refuse a duration whose form is wrong."""
         if self.max_duration is not None:
             parse_seconds(self.max_duration)
+        parse_seconds(self.stop_grace)
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,40 +3,31 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ten import settings
-from ten.calls.patience import read_patience
 from ten.data.cache import ShardCache
 from ten.data.estimate import epoch_tokens
-from ten.data.recipe import Recipe, make_recipe, subset_units
-from ten.data.split import WHOLE
+from ten.data.manifest import Manifest
+from ten.data.recipe import Recipe
+from ten.dataset.choice import choose_reading, may_be_folder
+from ten.dataset.place import Place
+from ten.dataset.reading import Reading, tokenizer_name
 from ten.errors import DataError, ServiceUnavailable
 from ten.hub.address import is_hub
 from ten.hub.endpoint import read_endpoint
-from ten.job import JobSpec, pack_command
+from ten.job import JobSpec
 from ten.model.presets import ModelConfig, default_seq_len, resolve
-from ten.store.opening import open_store
 from ten.store.protocol import Store
-from ten.text.bpe import trained_path, trained_tokenizer
-from ten.text.corpus import STDLIB, Corpus
+from ten.text.corpus import Corpus, local_slug
 from ten.text.hub_corpus import HubName, hub_name, streaming_note
-from ten.text.opening import open_corpus
-from ten.text.pins import pinned_corpus, pinned_units
-from ten.text.tokens import DEFAULT_TRAINED_VOCABULARY, Tokenizer, load_tokenizer, trained_vocabulary
-from ten.text.units import Unit
-from ten.train.ranks import number
+from ten.text.tokens import Tokenizer
 
 log = logging.getLogger(__name__)
-
-_PIN_PATIENCE_S = 120.0
-"""Shortest time that a rank waits for the one that looks the dataset up; longer where that one may wait longer."""
-_COUNT_PATIENCE_S = 3600.0
-"""The same for the one that counts a subset's records, which may read much of the dataset."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +41,24 @@ class Preparation:
     """Whether all of the dataset is held-out text, or what it holds out itself where it does."""
 
     @cached_property
+    def place(self) -> Place:
+        """Where everything lies."""
+        return Place(self.spec)
+
+    @property
     def store(self) -> Store:
         """Where packs and runs are kept."""
-        return open_store(self.spec.store)
+        return self.place.store
+
+    @property
+    def cache_dir(self) -> Path:
+        """Folder for what can be made again (`Place.cache_dir`)."""
+        return self.place.cache_dir
+
+    @property
+    def shard_folder(self) -> Path | None:
+        """The folder for shards, where it is not the store itself."""
+        return self.place.shard_folder
 
     @cached_property
     def model(self) -> ModelConfig:
@@ -65,98 +71,47 @@ class Preparation:
         return self.spec.data.seq_len or default_seq_len(self.spec.model.config)
 
     @cached_property
-    def corpus(self) -> Corpus:
-        """The dataset's listing; that of a hub dataset is looked up once for all who share the store."""
-        data, hub = self.spec.data, self._hub
-        make = partial(
-            open_corpus,
-            data.dataset,
-            data.text_column,
-            self.store.root,
-            revision=data.revision,
-            split=data.split,
-        )
-        if hub is None:
-            return make()
-        corpus = pinned_corpus(
-            self.store,
-            hub.request(data.revision, data.split, data.text_column),
-            hub.slug,
-            make,
-            run=self.run_id,
-            leads=self._leads,
-            patience_s=max(_PIN_PATIENCE_S, 2 * read_patience().total_s),
-        )
-        if self.only_scored and data.split is not None:  # that split, and not what is set apart beside it
-            return corpus.without_held_out()
-        return corpus
-
-    @cached_property
-    def _hub(self) -> HubName | None:
-        """Where the dataset is at the hub, if it is there."""
-        return hub_name(self.spec.data.dataset)
+    def reading(self) -> Reading:
+        """The dataset's corpus as the job reads it."""
+        run = self._run_id(self._slug)
+        return choose_reading(self.spec, self.place, self._hub, run, self._read)
 
     @property
-    def _leads(self) -> bool:
-        """Whether this process does for its machine what need be done only once."""
-        return number("LOCAL_RANK", 0) == 0
+    def corpus(self) -> Corpus:
+        """The dataset's listing."""
+        return self.reading.corpus
 
     @property
     def tokenizer_name(self) -> str:
         """The tokenizer's name with `auto` resolved."""
-        if self.spec.data.tokenizer != "auto":
-            return self.spec.data.tokenizer
-        return f"bpe:{DEFAULT_TRAINED_VOCABULARY}" if self.spec.data.dataset == STDLIB else "gpt2"
+        return tokenizer_name(self.spec)
 
     @property
     def must_train_tokenizer(self) -> bool:
-        """Whether the tokenizer is to be trained and no cache has it."""
-        size = trained_vocabulary(self.tokenizer_name)
-        return size is not None and not trained_path(self.corpus, size, self.cache_dir).is_file()
+        """Whether the tokenizer is to be trained and was not before."""
+        return self.reading.must_train_tokenizer
 
-    @cached_property
+    @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, trained on the corpus where the job says so."""
-        if self.given_tokenizer is not None:
-            return self.given_tokenizer
-        size = trained_vocabulary(self.tokenizer_name)
-        if size is None:
-            return load_tokenizer(self.tokenizer_name, self.spec.data.end_of_document, self.cache_dir)
-        if self.must_train_tokenizer:
-            log.info("training a byte-level BPE of %d entries on %s", size, self.corpus.dataset)
-        data = self.spec.data
-        return trained_tokenizer(self.corpus, size, self.cache_dir, data.invalid_text, data.end_of_document)
+        return self.reading.tokenizer
 
-    @cached_property
+    @property
     def recipe(self) -> Recipe:
         """What decides the shards."""
-        data = self.spec.data
-        return make_recipe(
-            self.corpus,
-            self.tokenizer,
-            training=self._subset(),
-            invalid_text=data.invalid_text,
-            skip_bad=data.skip_bad,
-            split=WHOLE if self.only_scored and not self.corpus.held_out_files else None,
-        )
+        return self.reading.recipe
 
-    def _subset(self) -> tuple[Unit, ...] | None:
-        """The units of data.subset_size records; None for all."""
-        records, corpus = self.spec.data.subset_size, self.corpus
-        if records is None:
-            return None
-        count = partial(subset_units, corpus, records)
-        if not corpus.is_pinned:
-            return count()
+    def open_cache(self, recipe: Recipe | None = None) -> ShardCache:
+        """The pack's shards; `recipe` is the job's own with its files elsewhere."""
+        return ShardCache(self.store, recipe or self.recipe, self.shard_folder)
 
-        def counted() -> tuple[Unit, ...]:
-            try:
-                return count()
-            except ServiceUnavailable as error:
-                raise ServiceUnavailable(self._explained(str(error))) from None
+    def before_packing(self) -> None:
+        """Let machines that have not the job's files find the pack, where they share the store."""
+        self.reading.begin()
 
-        patience_s = max(_COUNT_PATIENCE_S, 2 * read_patience().total_s)
-        return pinned_units(self.store, corpus, records, counted, leads=self._leads, patience_s=patience_s)
+    def after_packing(self, manifest: Manifest) -> None:
+        """Remember that the pack is finished, and let those machines read this one from now on."""
+        self.reading.finish(manifest)
 
     def before_streaming(self, cache: ShardCache) -> None:
         """Say that much will be streamed, once, where it will be.
@@ -164,69 +119,52 @@ class Preparation:
         Raises ServiceUnavailable where HF_HUB_OFFLINE forbids it and nothing of the pack is there to begin with.
         """
         recipe = cache.recipe
-        if self.is_packed or not any(is_hub(file.path) for file in recipe.corpus.files):
+        if not any(is_hub(file.path) for file in recipe.corpus.files) or self.is_packed:
             return
         if read_endpoint().offline and not any(cache.has(unit.index) for unit in recipe.units):
             said = f"{recipe.corpus.dataset}: {cache.address} is not packed, and HF_HUB_OFFLINE forbids asking the hub"
-            raise ServiceUnavailable(self._explained(said))
-        is_first = self.store.stat(f"runs/{self.run_id}/run.json") is None
+            raise ServiceUnavailable(self.reading.explained(said))
         part = self.only_scored or self.spec.data.subset_size is not None
-        if self._hub is not None and is_first and not part and (note := streaming_note(self._hub)) is not None:
+        if self._hub is None or part or (note := streaming_note(self._hub)) is None:
+            return
+        if self.store.stat(f"runs/{self.run_id}/run.json") is None:
             log.info("%s", note)
-
-    def _explained(self, said: str) -> str:
-        """What is said of the hub's absence, with the way to do without where packs suggest that it was meant."""
-        prefix = f"packs/{self.corpus.slug}-"
-        keys = (found.key.split("/") for found in self.store.list(prefix) if found.key.endswith("/manifest.json"))
-        others = ", ".join(sorted({key[1] for key in keys}))
-        if not others:
-            return said
-        return (
-            f"{said}; this job reads another pack than those in the store ({others}): where there is network make it "
-            f"with `{pack_command(self.spec)}`"
-        )
-
-    @property
-    def cache_dir(self) -> Path:
-        """Folder for what can be made again: trained tokenizers, and shards in front of a store that is no folder."""
-        if self.spec.data.cache_dir is not None:
-            return Path(self.spec.data.cache_dir).expanduser()
-        return self.store.local_path("cache") or Path("~/.cache/ten").expanduser()
-
-    @property
-    def shard_folder(self) -> Path | None:
-        """The folder for shards, where it is not the store itself."""
-        is_own = self.spec.data.cache_dir is None and self.store.local_path("packs") is not None
-        return None if is_own else self.cache_dir
-
-    def open_cache(self, recipe: Recipe | None = None) -> ShardCache:
-        """The pack's shards; `recipe` is the job's own with its files elsewhere."""
-        return ShardCache(self.store, recipe or self.recipe, self.shard_folder)
-
-    @property
-    def is_packed(self) -> bool:
-        """Whether the pack is finished."""
-        return self.packed_epoch_tokens is not None
 
     @property
     def run_id(self) -> str:
         """The run's folder below `runs/`."""
-        slug = self._hub.slug if self._hub is not None else self.corpus.slug
-        return self.spec.run or f"{self.spec.name}-{slug}-{self.spec.model.config}"
+        if self._hub is not None and self.place.is_remote and may_be_folder(self._hub, self.spec.data):
+            return self._run_id(self.corpus.slug)
+        return self._run_id(self._slug)
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The finished pack's manifest, read once; None where the pack was not finished then.
+
+        Raises DataError for a damaged one.
+        """
+        return self.reading.manifest
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the pack is finished."""
+        try:
+            return self.manifest is not None
+        except DataError:  # whoever reads the pack says so
+            return False
 
     @cached_property
     def epoch_tokens(self) -> int:
-        """Estimated training tokens in one epoch: as the finished pack says, else judged by a sample."""
+        """Estimated training tokens in one epoch: as the pack says, else judged by a sample."""
         return self.packed_epoch_tokens or epoch_tokens(self.recipe)
 
     @property
     def packed_epoch_tokens(self) -> int | None:
-        """The same as the finished pack says it; None without one."""
-        try:
-            manifest = self.open_cache().manifest()
-        except DataError:  # whoever reads the pack says so
-            return None
-        return manifest.epoch_tokens if manifest else None
+        """The same as the finished pack says it, or in mode pretok whoever packs; None where neither is there."""
+        if self.is_packed and self.manifest is not None:
+            return self.manifest.epoch_tokens
+        packing = self.reading.packing if self.spec.mode == "pretok" else None
+        return packing.epoch_tokens if packing is not None else None
 
     @property
     def counts_epochs(self) -> bool:
@@ -242,6 +180,23 @@ class Preparation:
             tree["data"]["revision"] = self.corpus.revision
         tree["data"]["fingerprint"] = self.recipe.fingerprint
         return tree
+
+    @cached_property
+    def _hub(self) -> HubName | None:
+        """Where the dataset is at the hub, if it is there."""
+        return hub_name(self.spec.data.dataset)
+
+    @property
+    def _slug(self) -> str:
+        return self._hub.slug if self._hub is not None else local_slug(self.spec.data.dataset)
+
+    def _run_id(self, slug: str) -> str:
+        return self.spec.run or f"{self.spec.name}-{slug}-{self.spec.model.config}"
+
+    def _read(self, corpus: Corpus) -> Reading:
+        if self.only_scored and corpus.is_pinned and self.spec.data.split is not None:
+            corpus = corpus.without_held_out()  # that split, and not what is set apart beside it
+        return Reading(self.spec, self.place, corpus, self.given_tokenizer, self.only_scored)
 
 
 def restored_job(resolved: Mapping[str, Any]) -> JobSpec:

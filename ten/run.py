@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ten.attempt import Attempt, held, likely_cursor, limited, measured, plan_attempt, recorded
+from ten.attempt import Attempt, held, likely_cursor, limited, measured, mirrored, plan_attempt, recorded
 from ten.errors import SpecError
 from ten.feeding import epoch_tokens, open_fill, open_held_out
 from ten.job import JobSpec, refuse_other_spec
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ten.data.fill import Fill
     from ten.data.loader import Loader
     from ten.train.distributed import World
+    from ten.train.mirror import Mirror
     from ten.train.training import Outcome
 
 
@@ -44,14 +45,19 @@ def train(spec: JobSpec) -> "Outcome":
         attempt = plan_attempt(job, number("WORLD_SIZE", 1))
         wants_epoch = job.counts_epochs and not attempt.is_measured
         leads = number("LOCAL_RANK", 0) == 0
+        mirror = None
         if number("RANK", 0) == 0:
             stack.enter_context(held(attempt.folder))
+            mirror = stack.enter_context(mirrored(attempt, spec, stop))
+        parts = stack.enter_context(ExitStack())  # closed before the mirror waits for the store
         fill = open_fill(job, leads=leads, estimate=wants_epoch, begin=likely_cursor(attempt, job))
-        stack.callback(fill.close)
-        return _train(job, attempt, fill, stop, stack)
+        parts.callback(fill.close)
+        return _train(job, attempt, fill, stop, mirror, parts)
 
 
-def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, stack: ExitStack) -> "Outcome":
+def _train(
+    job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, mirror: "Mirror | None", stack: ExitStack
+) -> "Outcome":
     _calm_threads(job.spec.train.threads)
     import torch
 
@@ -79,6 +85,7 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
         spec=attempt.record.spec,
         world=world,
         accept=lambda saved, where: refuse_other_spec(saved, attempt.record.spec, where),
+        mirror=mirror,
     )
     position = checkpoints.restore()
     world.share_parameters(model)
@@ -109,6 +116,8 @@ def _train(job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, 
     if world.is_first:
         reached = stack.enter_context(recorded(attempt, job, _name(device), world.size, position.step))
         stack.callback(lambda: reached.append(run.position.step))
+    if mirror is not None:
+        mirror.note()
     with stop.handling():
         return train_loop(run)
 
@@ -128,12 +137,13 @@ def _agree(job: Preparation, world: "World") -> None:
 
 
 def _measured(attempt: Attempt, job: Preparation, fill: "Fill", world: "World") -> Attempt:
-    """The attempt with its run's length; rank 0 finds it, and tells the others, which read the same data."""
+    """The attempt with rank 0's length of the run and batch: it finds them for all, which read the same data."""
     _agree(job, world)
     if world.is_first:
         attempt = measured(attempt, job, lambda: epoch_tokens(job, fill))
     total = world.from_first(attempt.record.total_tokens)
-    return replace(attempt, record=msgspec.structs.replace(attempt.record, total_tokens=total))
+    record = msgspec.structs.replace(attempt.record, total_tokens=total)
+    return replace(attempt, record=record, micro_batches=world.from_first(attempt.micro_batches))
 
 
 def _calm_threads(threads: int | None) -> None:

@@ -1,18 +1,26 @@
 """Runs in a store: finding one by id or path, and what generation and evaluation need of it. No torch."""
 
+import hashlib
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from ten.dataset.place import DEFAULT_CACHE
 from ten.errors import DataError, MissingInput
 from ten.job import JobSpec
 from ten.preparation import restored_job
 from ten.settings import nearest
 from ten.store.durable import write_atomically
+from ten.store.protocol import Store
 from ten.text.tokens import Tokenizer
-from ten.train.checkpoint_files import complete
+from ten.train.checkpoint_files import SEAL, complete
+from ten.train.recovery import recover
 from ten.train.run_record import RunRecord, read_run
+from ten.train.settings import CheckpointSettings
+from ten.train.stored_run import StoredRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,24 +54,63 @@ def keep_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
     write_atomically(folder / "tokenizer.json", msgspec.json.encode(tokenizer))
 
 
-def find_run(name: str | None, store: Path) -> Run:
+def run_folder(store: Store, run: str, cache_dir: Path) -> Path:
+    """Where a run keeps its record, metrics and checkpoints on this machine: in the store where that is a folder."""
+    path = store.local_path(f"runs/{run}")
+    if path is not None:
+        return path
+    slug = re.sub(r"[^A-Za-z0-9._]+", "-", store.url.partition("://")[2]).strip("-.")
+    return cache_dir / "runs" / f"{slug}-{hashlib.sha256(store.url.encode()).hexdigest()[:8]}".lstrip("-") / run
+
+
+def find_run(name: str | None, store: Store, cache_dir: Path | None = None) -> Run:
     """The run with that id or folder; without a name the one that last wrote a checkpoint.
 
-    Raises MissingInput, with the runs that are there, when there is none.
+    From a store that is no folder its record, tokenizer and newest checkpoint are brought into `cache_dir` first
+    (TEN_CACHE_DIR, else ~/.cache/ten), where they stay. Raises MissingInput, with the runs that are there, when there
+    is none, and what `recover` raises.
     """
     if name is not None and (Path(name) / "run.json").is_file():
         return _open(Path(name))
-    runs = {path.parent.name: path.parent for path in sorted((store / "runs").glob("*/run.json"))}
+    if store.root is None:
+        return _fetched(name, store, cache_dir or Path(os.environ.get("TEN_CACHE_DIR") or DEFAULT_CACHE).expanduser())
+    runs = {path.parent.name: path.parent for path in sorted((store.root / "runs").glob("*/run.json"))}
     if name is not None:
-        if name not in runs:
-            there = nearest(name, runs) if runs else "there are no runs yet; `ten train` makes one"
-            raise MissingInput(f"run {name!r}: not in {store}/runs; {there}")
-        return _open(runs[name])
-    trained = {folder: _last_checkpoint(folder) for folder in runs.values()}
-    newest = max(trained, key=lambda folder: trained[folder], default=None)
-    if newest is None or not trained[newest]:
-        raise MissingInput(f"{store}/runs: no run has a checkpoint yet; `ten train` makes one")
-    return _open(newest)
+        return _open(runs[_known(name, list(runs), store)])
+    trained = {run: when for run, folder in runs.items() if (when := _last_checkpoint(folder))}
+    return _open(runs[_latest(trained, store)])
+
+
+def _fetched(name: str | None, store: Store, cache_dir: Path) -> Run:
+    if name is not None:
+        name = _known(name, list(store.children("runs")), store)
+    else:
+        saved = {
+            found.key.split("/")[1]: found.modified or 0.0
+            for found in sorted(store.list("runs/"), key=lambda found: found.modified or 0.0)
+            if found.key.endswith(f"/{SEAL}")
+        }
+        name = _latest(saved, store)
+    folder = run_folder(store, name, cache_dir)
+    recover(StoredRun(store, name), folder, CheckpointSettings())
+    if not complete(folder / "checkpoints"):
+        raise MissingInput(f"{store.url}/runs/{name}: no checkpoint yet; `ten train` writes one")
+    return _open(folder)
+
+
+def _known(name: str, runs: list[str], store: Store) -> str:
+    if name not in runs:
+        there = nearest(name, runs) if runs else "there are no runs yet; `ten train` makes one"
+        raise MissingInput(f"run {name!r}: not in {store.url}/runs; {there}")
+    return name
+
+
+def _latest(saved: dict[str, float], store: Store) -> str:
+    """The run that last wrote a checkpoint."""
+    newest = max(saved, key=lambda run: saved[run], default=None)
+    if newest is None:
+        raise MissingInput(f"{store.url}/runs: no run has a checkpoint yet; `ten train` makes one")
+    return newest
 
 
 def _last_checkpoint(folder: Path) -> float:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ten.attempt import Attempt, held, limited, measured, plan_attempt, recorded, run_folder
+from ten.attempt import Attempt, held, limited, measured, plan_attempt, recorded
 from ten.errors import Resumable, SpecError
 from ten.job import JobSpec, load_job
 from ten.preparation import Preparation
+from ten.runs import run_folder
 from ten.train.run_record import read_run
 from ten.train.stopping import StopRequest
 
@@ -116,7 +117,7 @@ def test_a_newer_tokenizer_replaces_one_that_a_failed_start_left(text: Path) -> 
         with recorded(attempt, job, "cpu", 1, 0):
             pass
         (attempt.folder / "run.json").unlink()
-    kept = json.loads((run_folder(second) / "tokenizer.json").read_bytes())
+    kept = json.loads((run_folder(second.store, second.run_id, second.cache_dir) / "tokenizer.json").read_bytes())
     assert kept["fingerprint"] == second.tokenizer.fingerprint
 
 

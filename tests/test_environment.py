@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,16 @@ def test_the_command_line_takes_its_defaults_from_the_file(tmp_path: Path) -> No
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (78, 1)
     assert "ten: .env:1: not of the form NAME=value" in done.stderr
+
+
+def test_the_example_has_every_documented_variable_and_sets_none(tmp_path: Path) -> None:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    table = (ROOT / "docs" / "job-file.md").read_text(encoding="utf-8").partition("## Environment")[2]
+    rows = [line.split("|")[1] for line in table.partition("## ")[0].splitlines() if line.startswith("| `")]
+    documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    offered = set(re.findall(r"^#([A-Z]\w+)=", text, re.MULTILINE))
+    assert {name for name in offered if "__" not in name} == documented - {"TEN_ENV_FILE"}
+    (tmp_path / ".env").write_text(text)
+    assert not _loaded(tmp_path).keys() & offered
+    (tmp_path / ".env").write_text(re.sub(r"^#(?=[A-Z]\w+=)", "", text, flags=re.MULTILINE))
+    assert _loaded(tmp_path).keys() >= offered

@@ -137,7 +137,7 @@ def test_a_run_keeps_the_commit_it_began_with(hub: Hub, tmp_path: Path) -> None:
 def test_a_rank_that_does_not_lead_its_machine_asks_nothing(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ten.preparation._PIN_PATIENCE_S", 0.2)
+    monkeypatch.setattr("ten.dataset.choice._PIN_PATIENCE_S", 0.2)
     monkeypatch.setenv("TEN_PATIENCE", "0.1s")
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(ServiceUnavailable, match="first rank"):

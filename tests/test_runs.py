@@ -9,6 +9,7 @@ from ten.errors import DataError, MissingInput
 from ten.job import load_job
 from ten.preparation import Preparation
 from ten.runs import find_run
+from ten.store.local import LocalStore
 from ten.train.run_record import RunRecord, now, write_run
 
 
@@ -34,27 +35,27 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_without_a_name_the_run_that_was_saved_last_is_found(store: Path) -> None:
-    assert find_run(None, store).record.run == "new"
+    assert find_run(None, LocalStore(store)).record.run == "new"
 
 
 def test_a_run_is_found_by_id_and_by_folder(store: Path) -> None:
-    assert find_run("old", store).folder == store / "runs" / "old"
-    assert find_run(str(store / "runs" / "old"), Path("/elsewhere")).record.run == "old"
+    assert find_run("old", LocalStore(store)).folder == store / "runs" / "old"
+    assert find_run(str(store / "runs" / "old"), LocalStore(Path("/elsewhere"))).record.run == "old"
 
 
 def test_a_run_that_is_not_there_names_the_nearest(store: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="did you mean 'empty'"):
-        find_run("emty", store)
+        find_run("emty", LocalStore(store))
     with pytest.raises(MissingInput, match="no runs yet"):
-        find_run("any", tmp_path)
+        find_run("any", LocalStore(tmp_path))
 
 
 def test_the_job_comes_back_whole(store: Path) -> None:
-    job = find_run("old", store).job
+    job = find_run("old", LocalStore(store)).job
     assert job.store == str(store)
     assert Preparation(job).model == Preparation(load_job(None, {}, [])).model
 
 
 def test_a_lost_tokenizer_is_named(store: Path) -> None:
     with pytest.raises(DataError, match=r"tokenizer\.json"):
-        find_run("old", store).tokenizer()
+        find_run("old", LocalStore(store)).tokenizer()

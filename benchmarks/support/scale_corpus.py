@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from ten.data.manifest import ShardEntry
 from ten.data.recipe import Recipe, make_recipe
+from ten.data.shards import ShardHeader, encode_shard
 from ten.text.corpus import Corpus, SourceFile
 from ten.text.tokens import Tokenizer
 from ten.text.units import MAX_UNIT_TEXT_BYTES
@@ -41,9 +44,7 @@ def listing(files: int) -> Corpus:
 
 def recipe_for(corpus: Corpus) -> Recipe:
     """The recipe with a tokenizer of GPT-2's size, whose definition nobody reads here."""
-    tokenizer = Tokenizer(
-        name="gpt2", definition="{}", vocabulary=50_257, end_of_document=50_256, fingerprint="t" * 64
-    )
+    tokenizer = Tokenizer(name="gpt2", definition="{}", vocabulary=50_257, end_of_document=50_256, fingerprint="t" * 64)
     return make_recipe(corpus, tokenizer)
 
 
@@ -62,3 +63,29 @@ def entries(units: int) -> Iterator[ShardEntry]:
             head_bytes=HEAD_BYTES,
             head_sha256=f"{unit:064x}",
         )
+
+
+def shard_file(recipe: Recipe, unit: int) -> bytes:
+    """A shard of the usual size, of random tokens."""
+    random = np.random.default_rng(unit)
+    nothing = np.empty(0, dtype="<u8")
+    ends = np.arange(1, UNIT_DOCUMENTS + 1, dtype="<u8") * (UNIT_TOKENS // UNIT_DOCUMENTS)
+    header = ShardHeader(
+        fingerprint=recipe.fingerprint,
+        tokenizer=recipe.tokenizer.fingerprint,
+        unit=unit,
+        dtype="U16",
+        tokens=UNIT_TOKENS,
+        documents=UNIT_DOCUMENTS,
+        held_out_tokens=0,
+        held_out_documents=0,
+        skipped=0,
+    )
+    arrays = {
+        "tokens": random.integers(recipe.tokenizer.vocabulary, size=UNIT_TOKENS, dtype="<u2"),
+        "document_ends": ends,
+        "held_out_tokens": nothing.astype("<u2"),
+        "held_out_ends": nothing,
+        "held_out_bytes": nothing,
+    }
+    return encode_shard(header, arrays)

@@ -5,11 +5,10 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.support.scale_corpus import SHARD_BYTES, entries
 from ten.data.cache import ShardCache
@@ -63,19 +62,16 @@ def manifest_costs(recipe: Recipe) -> list[Cost]:
     """Making a manifest, opening it, and asking it for shards as training does."""
     store, units = MemoryStore(), len(recipe.units)
 
-    def publish() -> None:
-        store.write("manifest.json", encode_manifest(make_manifest(recipe, entries(units), 1, store.write)))
-
     def use() -> Entries:
         opened = Entries(parse_manifest(store.read("manifest.json"), "manifest.json", recipe), store.read)
         opened.entry(0)
         opened.entry(units - 1)
         return opened
 
-    _, made = measured("manifest made and written, page by page", publish)
-    size = len(store.read("manifest.json"))
-    pages = [found.bytes for found in store.list("pages/")]
-    made = made._replace(note=f"{size:,} B and {len(pages)} pages of {max(pages, default=0):,} B, all held in memory")
+    manifest, made = measured("manifest made, page by page", lambda: make_manifest(recipe, entries(units), 1))
+    store.write("manifest.json", encode_manifest(make_manifest(recipe, entries(units), 1, store.write)))
+    size, page = len(store.read("manifest.json")), max((page.bytes for page in manifest.pages), default=0)
+    made = made._replace(note=f"{size:,} B and {len(manifest.pages)} pages of at most {page:,} B")
     opened, used = measured("manifest opened, two shards looked up", use)
     chosen = [random.randrange(units) for _ in range(500)]
     _, looked = measured("a random shard looked up", lambda: [opened.entry(unit) for unit in chosen], len(chosen))
@@ -173,8 +169,3 @@ def order_to_packer(recipe: Recipe) -> Cost:
 
     _, cost = measured("order encoded, and decoded by the packer process", send)
     return cost._replace(note=note)
-
-
-def empty_arrays(names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Arrays of a shard without documents."""
-    return {name: np.empty(0, dtype="<u2" if name.endswith("tokens") else "<u8") for name in names}

@@ -28,6 +28,11 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     total_s: float = 300.0
     """How long a call goes on trying after its last progress."""
 
+    @classmethod
+    def of(cls, total_s: float) -> "Patience":
+        """Deadlines that fit into one for all."""
+        return cls(connect_s=min(10.0, total_s / 3), silence_s=min(20.0, total_s / 3), total_s=total_s)
+
 
 def read_patience(environment: Mapping[str, str] = os.environ) -> Patience:
     """The defaults, or what TEN_PATIENCE ("30s", "5m") makes of them.
@@ -43,7 +48,7 @@ def read_patience(environment: Mapping[str, str] = os.environ) -> Patience:
         raise SpecError(f"TEN_PATIENCE: {error}") from None
     if total <= 0:
         raise SpecError(f"TEN_PATIENCE={text!r} leaves no time at all; write 5m")
-    return Patience(connect_s=min(10.0, total / 3), silence_s=min(20.0, total / 3), total_s=total)
+    return Patience.of(total)
 
 
 class Notices:

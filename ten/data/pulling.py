@@ -93,6 +93,8 @@ class Puller:
 
     def _excuse(self, error: DataError | ServiceUnavailable | StoreError, instead: str) -> None:
         """Say why something else is done; raise where nothing else may be."""
+        if not self._order.may_pack and isinstance(error, DataError):
+            raise DataError(f"{error}; make it anew with `{self._order.advice}`, or train with --streaming") from None
         if not self._order.may_pack:
             raise error
         self._tell(f"{error}; {instead}")

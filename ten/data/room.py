@@ -5,8 +5,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ten.data.cache import ShardCache, shard_sizes
 from ten.data.cursor import Cursor
 from ten.data.order import ERA_UNITS, era_units
@@ -45,10 +43,10 @@ def limit_beside(free: int, present: int, reserved: int) -> int:
 def expected_bytes(recipe: Recipe, unit: Unit) -> int:
     """About what a unit's shard will take, by the listing alone."""
     text = sum(text_bytes(recipe.corpus.files[part.file]) / part.parts for part in unit.parts)
-    return round(text / _TEXT_PER_TOKEN * np.dtype(_KIND[recipe.dtype]).itemsize)
+    return round(text / _TEXT_PER_TOKEN * _TOKEN_BYTES[recipe.dtype])
 
 
-_KIND = {"U16": "<u2", "U32": "<u4"}
+_TOKEN_BYTES = {"U16": 2, "U32": 4}
 
 
 def eras_from(cursor: Cursor, units: int) -> Iterator[list[int]]:
@@ -128,12 +126,12 @@ class Room:
 
     def _refuse_too_little(self) -> None:
         recipe = self._cache.recipe
-        if all(unit.index in self._present for unit in recipe.units):
+        at_once = min(_ERAS_AT_ONCE * ERA_UNITS, self._units) + len(self._held_out)
+        need = at_once * self._estimate()
+        if need <= self._limit or all(unit.index in self._present for unit in recipe.units):
             return
         whole = sum(self._present.get(unit.index, expected_bytes(recipe, unit)) for unit in recipe.units)
-        at_once = min(_ERAS_AT_ONCE * ERA_UNITS, self._units) + len(self._held_out)
-        need = min(whole, at_once * self._estimate())
-        if need > self._limit:
+        if (need := min(whole, need)) > self._limit:
             raise DiskFull(
                 f"{self._cache.folder}: {at_once} shards of {recipe.corpus.dataset} must fit there at a time, some "
                 f"{format_bytes(need)}, and the limit is {format_bytes(self._limit)} (data.cache_limit, else what the "
@@ -148,7 +146,7 @@ class Room:
         """Units of the trained era, of those a loader may be reading, and of one more, which it asks for ahead."""
         eras = eras_from(cursor, self._units)
         soon = set(next(eras))
-        ahead = _LOADER_STEPS * step_tokens * np.dtype(_KIND[self._cache.recipe.dtype]).itemsize
+        ahead = _LOADER_STEPS * step_tokens * _TOKEN_BYTES[self._cache.recipe.dtype]
         while ahead > 0 and len(soon) < self._units:
             era = next(eras)
             soon.update(era)

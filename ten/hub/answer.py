@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from ten.calls.failure import failure
 from ten.calls.patience import Persistence
 from ten.calls.retry import USEFUL_BYTES_PER_S, Pace, Transient
-from ten.hub.connections import failure
 from ten.hub.content_range import content_length
 from ten.units import format_seconds
 

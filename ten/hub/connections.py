@@ -11,22 +11,12 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    LocationParseError,
-    NameResolutionError,
-    NewConnectionError,
-    ProxyError,
-    ReadTimeoutError,
-    SSLError,
-)
+from urllib3.exceptions import HTTPError
 
 from ten import __version__
+from ten.calls.failure import failure
 from ten.calls.hangup import Hangup
-from ten.calls.retry import Transient
-from ten.errors import ServiceUnavailable, SpecError
-from ten.units import format_seconds
+from ten.errors import SpecError
 
 _KEPT = 32
 _calling = threading.local()
@@ -114,45 +104,6 @@ class Connections:
         if not proxy or proxy_bypass(parts.netloc):
             return ""
         return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def failure(error: Exception, url: str, silence_s: float) -> Transient:
-    """What went wrong with a connection, in words without an address's query or a proxy's password.
-
-    Raises ServiceUnavailable when it is nothing that passes: a certificate that is not trusted.
-    """
-    host = urlsplit(url).netloc
-    if isinstance(error, SSLError) and "certificate" in str(error).lower():
-        raise ServiceUnavailable(
-            f"{host}: its certificate is not trusted here: {_last_words(error)}; behind a proxy that opens TLS, "
-            "name its certificates with REQUESTS_CA_BUNDLE=FILE, and check this machine's clock"
-        ) from None
-    if isinstance(error, ProxyError):
-        return Transient(f"{host}: the proxy of HTTP_PROXY/HTTPS_PROXY failed: {_last_words(error)}")
-    if isinstance(error, NameResolutionError):
-        return Transient(f"{host}: the name cannot be looked up")
-    if isinstance(error, NewConnectionError):  # before its base class, a timeout
-        return Transient(f"{host}: no connection: {_last_words(error)}")
-    if isinstance(error, ConnectTimeoutError):
-        return Transient(f"{host}: no connection in time")
-    if isinstance(error, ReadTimeoutError | TimeoutError):
-        return Transient(f"{host}: silent for {format_seconds(silence_s)}")
-    if isinstance(error, LocationParseError):
-        return Transient(f"{host}: named an address that is none")
-    return Transient(f"{host}: the connection broke: {_last_words(error)}")
-
-
-def _last_words(error: BaseException) -> str:
-    """The words of the innermost error: the system's, without addresses."""
-    inner: BaseException | None = error
-    while inner is not None:
-        error = inner
-        nested = next((item for item in reversed(error.args) if isinstance(item, BaseException)), None)
-        inner = error.__cause__ or nested
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text and "://" not in text[0] else type(error).__name__
 
 
 def _open_manager(proxy: str) -> urllib3.PoolManager:

@@ -1,70 +1,112 @@
-"""Crew: a few threads that work side by side through a list; nothing they do outlives whoever asked for it."""
+"""Crew: threads that make requests for others; they end by themselves, and hold up nobody who leaves."""
 
+import atexit
+import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future
-from queue import SimpleQueue
+import weakref
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-_LEAVE_S = 2.0
-"""How long a thread may take to leave when something went wrong; then it is left to end with the process."""
+from ten.calls.hangup import Hangup, HungUp
+
+_T = TypeVar("_T")
+_IDLE_S = 5.0
+_ENDING_S = 1.0
 
 
-def in_order(
-    work: Callable[[Task], Result], tasks: Iterable[Task], *, threads: int, ahead: int | None = None
-) -> Generator[Result, None, None]:
-    """What `work` makes of each task, in the order of the tasks; `ahead` (as many as threads) are begun beforehand.
+class Job(Generic[_T]):
+    """One piece of work, done by some thread of a crew."""
 
-    Raises what `work` and the iterator raise, when that task's turn comes; then no other task is begun. Ended early,
-    as by Ctrl-C, it waits a moment for calls of `work` that are under way and no longer.
-    """
-    crew = _Crew(work, threads)
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for task in tasks:
-            waiting.append(crew.begin(task))
-            if len(waiting) > (ahead or threads):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-        crew.dismiss()
-
-
-class _Crew(Generic[Task, Result]):
-    """Daemon threads: a process that is told to end does not wait for a store that does not answer."""
-
-    def __init__(self, work: Callable[[Task], Result], threads: int) -> None:
+    def __init__(self, work: Callable[[Hangup], _T]) -> None:
+        self.hangup = Hangup()
         self._work = work
-        self._tasks: SimpleQueue[tuple[Task, Future[Result]] | None] = SimpleQueue()
-        self._threads = [threading.Thread(target=self._serve, name=f"crew-{n}", daemon=True) for n in range(threads)]
-        for thread in self._threads:
-            thread.start()
+        self._done = threading.Event()
+        self._results: list[_T] = []
+        self._error: BaseException | None = None
 
-    def begin(self, task: Task) -> Future[Result]:
-        future: Future[Result] = Future()
-        self._tasks.put((task, future))
-        return future
+    def run(self) -> None:
+        """Do the work; what it raises is for who asks for the result."""
+        try:
+            self.hangup.check()
+            self._results.append(self._work(self.hangup))
+        except BaseException as error:
+            self._error = error
+        self._done.set()
+
+    def finished(self, within_s: float | None = None) -> bool:
+        """Whether it is over, be it after a wait."""
+        return self._done.wait(within_s)
+
+    def result(self) -> _T:
+        """What the work returned, or raises what it raised."""
+        self._done.wait()  # no deadline of its own: the work has one
+        if isinstance(self._error, HungUp):
+            raise SystemExit  # the interpreter ends, and so does, without a word, the thread that waits
+        if self._error is not None:
+            raise self._error
+        return self._results.pop()
+
+    def cut(self) -> None:
+        """End it where it is."""
+        self.hangup.cut()
+
+
+class Crew:
+    """Up to `width` daemon threads, started when there is work and gone when there has been none for a while."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._jobs: queue.SimpleQueue[Job[object]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = self._unfinished = 0
+        self._sent: weakref.WeakSet[Job[object]] = weakref.WeakSet()
+        _crews.add(self)
+
+    def submit(self, work: Callable[[Hangup], _T]) -> Job[_T]:
+        """Have some thread do the work."""
+        job = Job(work)
+        with self._lock:
+            self._unfinished += 1
+            self._sent.add(job)  # type: ignore[arg-type]
+            begin = self._threads < min(self.width, self._unfinished)
+            self._threads += begin
+            self._jobs.put(job)  # type: ignore[arg-type]
+        if begin:
+            threading.Thread(target=self._serve, name="store", daemon=True).start()
+        return job
 
     def dismiss(self) -> None:
-        for _ in self._threads:
-            self._tasks.put(None)
-        deadline = time.monotonic() + _LEAVE_S
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        """End all that is under way."""
+        with self._lock:
+            sent = list(self._sent)
+        for job in sent:
+            job.cut()
+        end = time.monotonic() + _ENDING_S
+        for job in sent:
+            job.finished(max(0.0, end - time.monotonic()))
 
     def _serve(self) -> None:
-        while (job := self._tasks.get()) is not None:
-            task, future = job
-            if not future.set_running_or_notify_cancel():
-                continue
+        while True:
             try:
-                future.set_result(self._work(task))
-            except BaseException as error:
-                future.set_exception(error)
+                job = self._jobs.get(timeout=_IDLE_S)
+            except queue.Empty:
+                with self._lock:
+                    if self._jobs.empty():
+                        self._threads -= 1
+                        return
+                continue
+            job.run()
+            del job
+            with self._lock:
+                self._unfinished -= 1
+
+
+_crews: "weakref.WeakSet[Crew]" = weakref.WeakSet()
+
+
+@atexit.register
+def dismiss_all() -> None:
+    """End the work of every crew: none must be found at it when the interpreter is taken apart."""
+    for crew in list(_crews):
+        crew.dismiss()

@@ -1,4 +1,4 @@
-"""S3 client: boto3, set up so that nothing but the settings decides what it does, and so that it never waits by itself."""
+"""S3 client: boto3, so set up that nothing but our settings decides what it does, and that it never waits by itself."""
 
 import os
 from typing import Any

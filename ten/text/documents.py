@@ -136,8 +136,8 @@ def _reading(file: SourceFile) -> Iterator[None]:
     """Turn the system's errors while reading a file into ones that say what happened to it."""
     if file.is_elsewhere:
         raise MissingInput(
-            f"{file.name}: must be read, and lies on the machine that packed it; run this where the file is, or read "
-            "what is packed with --set mode=pretok"
+            f"{file.name}: has to be read, and lies on another machine, which has packed it into this store; run the "
+            "same command there"
         )
     try:
         yield

@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ten.data.cursor import Cursor
-from ten.errors import MissingInput, SpecError
+from ten.errors import MissingInput, Resumable, SpecError, TenError
 from ten.train import checkpoint_files, random_state, tensor_file
 from ten.train.adamw import AdamW
 from ten.train.distributed import World
+from ten.train.mirror import Mirror
 from ten.train.random_state import RandomState
 from ten.train.settings import CheckpointSettings
 
@@ -47,7 +48,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Checkpoints:
     """A run's folder of checkpoints, for one model and its optimizer. Rank 0 writes; every rank restores.
 
-    `accept` is shown the spec of the checkpoint to be restored and where it lies, and raises to refuse it.
+    `accept` is shown the spec of the checkpoint to be restored and where it lies, and raises to refuse it. `mirror`
+    sends them to a store, where the run has one that is no folder.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Checkpoints:
         spec: Mapping[str, Any],
         world: World,
         accept: Callable[[Mapping[str, Any], str], object] = lambda _saved, _where: None,
+        mirror: Mirror | None = None,
     ) -> None:
         self.folder = folder
         self._model = model
@@ -68,6 +71,7 @@ class Checkpoints:
         self._spec = dict(spec)
         self._world = world
         self._accept = accept
+        self._mirror = mirror
         self._last: tuple[int, Path] | None = None
 
     def restore(self) -> Position:
@@ -85,6 +89,8 @@ class Checkpoints:
         self._load_optimizer(folder)
         random_state.restore(state.random)
         self._last = (state.position.step, folder)
+        if self._mirror is not None:
+            self._mirror.offer(folder)
         log.info("going on from %s (%d tokens)", folder, state.position.tokens)
         return state.position
 
@@ -101,6 +107,19 @@ class Checkpoints:
         self._last = (position.step, folder)
         return folder
 
+    @property
+    def stored(self) -> int | None:
+        """Step of the newest checkpoint in a store that is no folder, as rank 0 knows it."""
+        return self._mirror.stored if self._mirror is not None else None
+
+    def farewell(self, said: str) -> TenError:
+        """The error to leave with after a stop, once the newest checkpoint is where it is kept."""
+        return (
+            Resumable(f"{said}; run the same command again to go on")
+            if self._mirror is None
+            else (self._mirror.farewell(said))
+        )
+
     def _publish(self, position: Position) -> None:
         weights = model_tensors(self._model)
         moments = optimizer_tensors(self._model, self._optimizer)
@@ -116,7 +135,10 @@ class Checkpoints:
             },
             expected_bytes=size,
         )
-        checkpoint_files.retain(self.folder, self._settings.keep_last, folder)
+        if self._mirror is not None:
+            self._mirror.offer(folder)
+        sent = self._mirror.held() if self._mirror is not None else ()
+        checkpoint_files.retain(self.folder, self._settings.keep_last, folder, *sent)
 
     def _choose(self) -> Path | None:
         """The folder that rank 0 found and verified, on every rank."""
@@ -125,7 +147,15 @@ class Checkpoints:
             checkpoint_files.clean(self.folder)
             step = self._newest_step()
         step = self._world.from_first(step)
-        return self.folder / checkpoint_files.folder_name(step) if step >= 0 else None
+        if step < 0:
+            return None
+        folder = self.folder / checkpoint_files.folder_name(step)
+        if not (folder / checkpoint_files.SEAL).is_file():
+            raise MissingInput(
+                f"{folder}: rank 0 goes on from this checkpoint, and rank {self._world.rank}'s machine has not got it; "
+                "run the same command with rank 0's machine alone until the checkpoint is in the store, or copy it here"
+            )
+        return folder
 
     def _newest_step(self) -> int:
         if self._settings.resume == "never":

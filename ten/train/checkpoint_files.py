@@ -137,6 +137,11 @@ def find_damage(folder: Path) -> str | None:
     return None if seal.step == step_of(folder) else f"{SEAL} is that of step {seal.step}"
 
 
+def is_sound(path: Path, file: FileSeal) -> bool:
+    """Whether a file is there and is what its seal says."""
+    return path.is_file() and path.stat().st_size == file.bytes and _sha256(path) == file.sha256
+
+
 def read_seal(folder: Path) -> Seal:
     """COMPLETE of a checkpoint; DataError when it is damaged."""
     return decode_seal((folder / SEAL).read_bytes(), str(folder / SEAL))

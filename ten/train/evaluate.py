@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,11 +12,60 @@ from torch import Tensor
 
 from ten.errors import DataError, TrainingDiverged
 from ten.train.distributed import World
-from ten.train.step import Autocast
+from ten.train.interval import Interval, Timer
+from ten.train.step import Autocast, Stepper
+from ten.train.stopping import Interrupted, StopRequest
 
 if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
     from ten.model.lm import LanguageModel
+
+log = logging.getLogger(__name__)
+
+
+class Scorer:
+    """When a run is scored on its held-out text, and its score."""
+
+    def __init__(
+        self, held_out: HeldOut | None, stepper: Stepper, every: Interval, stop: StopRequest, now: float
+    ) -> None:
+        self._held_out, self._stepper, self._stop = held_out, stepper, stop
+        self._timer = Timer(every, now)
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is text to score it on, as far as is known."""
+        return self._held_out is not None
+
+    def is_due(self, step: int, now: float) -> bool:
+        """Whether it is time again, by this rank's clock."""
+        return self._timer.due(step, now)
+
+    def mark(self, now: float) -> None:
+        """It was done now."""
+        self._timer.mark(now)
+
+    def score(self) -> float | None:
+        """Bits per byte; None when a stop came first, and when there is nothing held out (not `is_possible` then)."""
+        if self._held_out is None:
+            return None
+        world, interrupted = self._stepper.world, torch.zeros(1)
+        try:
+            with self._stop.interrupting():  # the text may have to be packed first
+                size = self._held_out.text_bytes
+        except Interrupted:
+            interrupted += 1
+        if world.sum(interrupted.to(world.device)).item():
+            return None
+        if not size:
+            log.warning(
+                "the data has too few documents to hold any out: the run is not scored; score it on other text with "
+                "`ten eval --dataset TEXT`, or train on a dataset with a validation split"
+            )
+            self._held_out = None
+            return None
+        model, autocast = self._stepper.model, self._stepper.autocast
+        return bits_per_byte(model, self._held_out, world=world, autocast=autocast, stop=self._stop)
 
 
 def bits_per_byte(

@@ -7,8 +7,9 @@ from ten.train.training import Outcome, Training
 def train(run: Training) -> Outcome:
     """Train until the run has its tokens, then save and evaluate a last time.
 
-    Raises Resumable after a checkpoint of the last finished step when a stop is requested, and TrainingDiverged,
-    DataError, DiskFull as its parts do. The caller installs the signal handlers and closes the loader.
+    When a stop is requested raises Resumable after a checkpoint of the last finished step, or StoreError where that
+    did not reach the run's store; and TrainingDiverged, DataError, DiskFull as its parts do. The caller installs the
+    signal handlers and closes the loader.
     """
     shown = run.world.is_first
     with open_progress(run.total_tokens, run.position.tokens, shown=shown) as progress:

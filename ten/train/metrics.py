@@ -85,7 +85,7 @@ def lines_until(path: Path, step: int) -> bytes:
 
 
 def last_lines(data: bytes) -> list[StepMetrics]:
-    """The whole lines at the end of a metrics.jsonl, of which `data` are the last bytes; no torn and no strange ones."""
+    """The whole lines at the end of a metrics.jsonl, of which `data` are the last bytes."""
     lines: list[StepMetrics] = []
     for line in data.split(b"\n")[:-1]:
         try:

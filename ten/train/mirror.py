@@ -1,9 +1,11 @@
 """Mirror: a run's folder sent to its store in the background, so that checkpoints outlive the machine."""
 
+import hashlib
 import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 METRICS = "metrics.jsonl"
 _BESIDE = ("run.json", "tokenizer.json", "corpus.json")
 _POLL_S = 0.1
+_NOTHING = Traffic("sending", 0)
 _LEAVE_S = 5.0
 """Time for the thread to end in, and for the record of the attempt's end where a stop's grace is over."""
 
@@ -49,7 +52,7 @@ class Mirror:
         self._failure: TenError | None = None
         self._bug: Exception | None = None
         self._lost: TenError | None = None
-        self._traffic = Traffic("sending", 0)
+        self._traffic = _NOTHING
         self._sent: dict[str, bytes] = {}
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
 
@@ -62,7 +65,7 @@ class Mirror:
     ) -> None:
         try:
             if isinstance(error, KeyboardInterrupt):
-                self._stop.request("a signal")
+                self._stop.note_signal()
             lost = self._lost or self.settle("the attempt ended")
             if lost is None and self._sent:
                 self.note()
@@ -86,7 +89,7 @@ class Mirror:
         """Send a checkpoint when the one on its way is there, unless the store has it."""
         with self._changed:
             self._newest = folder
-            if self.stored == step_of(folder) or self._sending == folder or isinstance(self._failure, CredentialsError):
+            if self.stored == step_of(folder) or self._sending == folder or self._is_refused:
                 return
             if self._waiting is not None and self._waiting != folder:
                 name = self._waiting.name
@@ -101,11 +104,12 @@ class Mirror:
 
     def farewell(self, said: str) -> TenError:
         """The error to leave with after a stop: Resumable where the newest checkpoint is in the store."""
-        lost = self.settle(said)
-        if lost is not None:
-            return lost
-        assert self._newest is not None, "a checkpoint was saved"
-        return Resumable(f"{said}; in the store: {self._newest.name}; run the same command again to go on")
+        if self._newest is None:
+            return (
+                CredentialsError(f"{said}: {self._failure}") if self._is_refused else Resumable(f"{said}; run it again")
+            )
+        there = f"in the store: {self._newest.name}"
+        return self.settle(said) or Resumable(f"{said}; {there}; run the same command again to go on")
 
     def settle(self, said: str) -> TenError | None:
         """Wait for the newest checkpoint; the error to end with where it is not in the store.
@@ -125,7 +129,7 @@ class Mirror:
         return self._lost
 
     def _explained(self, said: str, newest: Path) -> TenError:
-        kind = CredentialsError if isinstance(self._failure, CredentialsError) else StoreError
+        kind = CredentialsError if self._is_refused else StoreError
         if self._failure is not None:
             why = str(self._failure)
         else:
@@ -137,17 +141,29 @@ class Mirror:
             f"`ten push {self._folder} {self._run.store.url}`"
         )
 
+    @property
+    def _is_refused(self) -> bool:
+        return isinstance(self._failure, CredentialsError)
+
     def _wait(self, at_least_s: float = 0.0) -> None:
         """Until nothing is on its way, or a stop's grace is over, or a second signal comes."""
-        begun = time.monotonic()
+        enough = time.monotonic() + at_least_s
         try:
-            with self._stop.listening(), self._traffic.shown() as redraw:
-                while self._has_work() and (time.monotonic() < begun + at_least_s or not self._is_late()):
-                    with self._changed:
-                        self._changed.wait(_POLL_S)
-                    redraw()
+            with self._stop.listening():
+                while self._has_work() and (time.monotonic() < enough or not self._is_late()):
+                    self._show(self._traffic, enough)
         except KeyboardInterrupt:
             self._was_interrupted = True
+
+    def _show(self, traffic: Traffic, enough: float) -> None:
+        """Wait while this is what is on its way."""
+        with traffic.shown() if traffic.total else nullcontext(lambda: None) as redraw:
+            while self._has_work() and self._traffic is traffic:
+                with self._changed:
+                    self._changed.wait(_POLL_S)
+                redraw()
+                if time.monotonic() > enough and self._is_late():
+                    return
 
     def _has_work(self) -> bool:
         with self._changed:
@@ -173,14 +189,17 @@ class Mirror:
                 return
             except TenError as error:
                 self._fail(error)
-            except Exception as bug:  # raised again by whoever leaves
+            except OSError as error:
+                self._fail(StoreError(f"{error.filename}: cannot be read: {error.strerror}"))
+            except Exception as bug:  # raised again by `__exit__`
                 self._bug = bug
+                self._stop.request("a bug")
                 return
 
     def _take(self) -> bool:
         """Wait for something to do; False when there is nothing more."""
         with self._changed:
-            self._sending, self._is_busy = None, False
+            self._sending, self._is_busy, self._traffic = None, False, _NOTHING
             self._changed.notify_all()
             while not (self._is_closing or self._noted or self._waiting):
                 self._changed.wait()
@@ -200,9 +219,13 @@ class Mirror:
         if step is not None:
             contents[METRICS] = lambda: lines_until(self._folder / METRICS, step)
         for name, content in contents.items():
-            if (self._folder / name).exists() and (data := content()) != self._sent.get(name):
+            if not (self._folder / name).exists():
+                continue
+            data = content()
+            digest = hashlib.sha256(data).digest()
+            if self._sent.get(name) != digest:
                 self._run.write(name, data)
-                self._sent[name] = data
+                self._sent[name] = digest
 
     def _advance(self, count: int) -> None:
         self._traffic.advance(count)
@@ -210,13 +233,11 @@ class Mirror:
             raise _Abandoned
 
     def _fail(self, error: TenError) -> None:
-        with self._changed:
-            self._failure = error
-        if isinstance(error, CredentialsError):
+        self._failure = error
+        if self._is_refused:
             with self._changed:
-                self._waiting = None
+                self._waiting, self._noted = None, False
             self._stop.request("a store that refuses the key")
-            log.error("%s", error)
             return
         what = self._sending.name if self._sending else "run.json"
         log.warning("%s could not be sent; it is kept here, and the next one is tried: %s", what, error)

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
@@ -34,6 +34,11 @@ class StopRequest:
         if self.reason is None:
             self.reason, self.since = reason, time.monotonic()
 
+    def note_signal(self) -> None:
+        """A signal came where nobody handled it; the next one is a second one."""
+        self.request("a signal")
+        self._signalled_at = time.monotonic()
+
     @property
     def is_handling(self) -> bool:
         """Whether signals come here, because somebody polls."""
@@ -56,10 +61,7 @@ class StopRequest:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """`handling`, unless it is at work: for waits that may be inside it or not."""
-        if self.is_handling or self._signalled_at is not None:
-            yield
-            return
-        with self.handling():
+        with nullcontext() if self.is_handling else self.handling():
             yield
 
     @contextmanager

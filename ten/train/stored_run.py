@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from ten.errors import MissingInput, TenError
+from ten.errors import DataError, MissingInput, TenError
 from ten.store.protocol import Store
 from ten.train.checkpoint_files import SEAL, FileSeal, Seal, decode_seal, find_step, folder_name, read_seal, step_of
 
@@ -73,7 +73,10 @@ class StoredRun:
     def seal(self, step: int) -> Seal:
         """COMPLETE of a checkpoint; DataError when it is damaged."""
         name = f"checkpoints/{folder_name(step)}/{SEAL}"
-        return decode_seal(self.store.read(self.key(name)), self.address(name))
+        seal = decode_seal(self.store.read(self.key(name)), self.address(name))
+        if seal.step != step:
+            raise DataError(f"{self.address(name)}: is that of step {seal.step}")
+        return seal
 
     def fetch(self, step: int, name: str, path: Path, file: FileSeal, advance: Advance) -> None:
         """A file of a checkpoint; DataError when it is damaged."""

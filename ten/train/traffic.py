@@ -28,10 +28,10 @@ class Traffic:
             self.done += count
 
     @contextmanager
-    def shown(self) -> Iterator[Callable[[], None]]:
+    def shown(self) -> Iterator[Callable[[], object]]:
         """A bar on a terminal, a line now and then elsewhere; the bar moves when what this gives is called."""
         with logs.progress(self._label, self.total, "B", self.done) as bar, logs.reporting(bar, self.tell):
-            yield lambda: None if bar.disable else bar.update(self.done - bar.n) and None
+            yield lambda: bar.update(self.done - bar.n)
 
     def tell(self) -> None:
         """Log how far it is."""

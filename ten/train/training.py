@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import torch
 
 from ten.data.rows import rows_sha256
-from ten.errors import DataError, Resumable, ServiceUnavailable, TenError
+from ten.errors import DataError, ServiceUnavailable, TenError
 from ten.train.checkpoint import Checkpoints, Position
-from ten.train.evaluate import bits_per_byte
+from ten.train.evaluate import Scorer
 from ten.train.interval import Interval, Timer
 from ten.train.metrics import MetricsLog, StepMetrics
 from ten.train.schedule import LearningRate
@@ -78,7 +77,6 @@ class Training:
         self._stepper = stepper
         self._schedule = schedule
         self._loader = loader
-        self._held_out = held_out
         self._checkpoints = checkpoints
         self._metrics = MetricsLog(metrics_path, position.step) if self.world.is_first else None
         self._stop = stop
@@ -89,7 +87,7 @@ class Training:
         self._waited = 0.0
         self._starvation = Starvation()
         self._throughput = Throughput(position.tokens)
-        self._evaluation = Timer(evaluate_every, now)
+        self._scorer = Scorer(held_out, stepper, evaluate_every, stop, now)
         self._checkpoint = Timer(checkpoint_every, now)
 
     @property
@@ -143,11 +141,11 @@ class Training:
 
     def evaluate_if_due(self, metrics: StepMetrics) -> StepMetrics:
         """`metrics` with the held-out loss where one is due and no stop came meanwhile."""
-        due = self._evaluation.due(self.position.step, self._clock())
+        due = self._scorer.is_due(self.position.step, self._clock())
         if not self.world.from_first(due):
             return metrics
-        value = self._evaluate()
-        self._evaluation.mark(self._clock())
+        value = self._scorer.score()
+        self._scorer.mark(self._clock())
         return msgspec.structs.replace(metrics, held_out_bits_per_byte=value)
 
     def record(self, metrics: StepMetrics) -> None:
@@ -161,19 +159,21 @@ class Training:
             self._save()
             self._checkpoint.mark(self._clock())
 
-    def leave(self) -> Resumable:
-        """Save the last finished step; the error that says so and sends the process off with exit code 75."""
+    def leave(self) -> TenError:
+        """Save the last finished step; the error that says so and sends the process off.
+
+        Resumable, exit code 75; another one where the run has a store and the checkpoint could not be brought there.
+        """
         reason = self._stop.reason or "the stop of another rank"
         if self.position.step == 0:
-            return Resumable(f"stopped by {reason} before the first step, with nothing to save; run it again")
+            return self._checkpoints.farewell(f"stopped by {reason} before the first step, with nothing to save")
         folder = self._save()
         if self.world.is_first and self.waited_share is not None:
             log.info("waited for data %.1f%% of the time", 100 * self.waited_share)
+        error = self._checkpoints.farewell(f"stopped by {reason} after step {self.position.step}; saved {folder}")
         # A rank that ends early makes torchrun end the others, rank 0 in the middle of its checkpoint.
         self.world.barrier()
-        return Resumable(
-            f"stopped by {reason} after step {self.position.step}; saved {folder}; run the same command again to go on"
-        )
+        return error
 
     def finish(self) -> Outcome:
         """The last checkpoint, then the last evaluation; raises Resumable when a stop cuts the evaluation short."""
@@ -183,8 +183,8 @@ class Training:
             last = None
         value = last.held_out_bits_per_byte if last else None
         if self.world.from_first(value is None):
-            value = self._evaluate()
-            if value is None and self._held_out is not None:
+            value = self._scorer.score()
+            if value is None and self._scorer.is_possible:
                 raise self.leave()
             if self._metrics and last:
                 self._metrics.amend(msgspec.structs.replace(last, held_out_bits_per_byte=value))
@@ -217,30 +217,7 @@ class Training:
             data_wait_s=waited,
             rows_sha256=rows_sha256(digests, len(batch.micro_batches)),
             seconds=self.position.seconds,
-        )
-
-    def _evaluate(self) -> float | None:
-        """Bits per byte; None when a stop came first, and when there is nothing held out (`_held_out` is None then)."""
-        if self._held_out is None:
-            return None
-        interrupted = torch.zeros(1)
-        try:
-            with self._stop.interrupting():  # the text may have to be packed first
-                size = self._held_out.text_bytes
-        except Interrupted:
-            interrupted += 1
-        if self.world.sum(interrupted.to(self.world.device)).item():
-            return None
-        if not size:
-            log.warning(
-                "the data has too few documents to hold any out: the run is not scored; score it on other text with "
-                "`ten eval --dataset TEXT`, or train on a dataset with a validation split"
-            )
-            self._held_out = None
-            return None
-        stepper = self._stepper
-        return bits_per_byte(
-            stepper.model, self._held_out, world=self.world, autocast=stepper.autocast, stop=self._stop
+            stored=self._checkpoints.stored,
         )
 
     def _save(self) -> Path:

@@ -16,6 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("model", "data"),
     ("train",),
     ("job",),
+    ("dataset",),
     ("preparation",),
     ("feeding", "runs", "plan", "verify"),
     ("attempt",),

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from ten.data.cursor import Cursor
+from ten.data.manifest import ShardEntry
 from ten.data.pack import Packed, pack_all
 from ten.data.recipe import Recipe, make_recipe, subset_units
 from ten.data.shards import Shard, ShardHeader, encode_shard
@@ -31,6 +32,7 @@ from ten.text.corpus import SourceFile
 from ten.text.documents import read_documents
 from ten.text.opening import open_corpus
 from ten.text.tokens import Tokenizer, make_tokenizer
+from ten.text.units import Part, Unit
 
 PLAIN = "the a tree river walks quietly under over blue no 42 7.5 and"
 WORDS = [*PLAIN.split(), "naïve", "日本", "water,", "light;", "“no”", "—", "🙂", "l\n"]
@@ -102,6 +104,29 @@ def recipe_of(
 def all_training(recipe: Recipe) -> Recipe:
     """A recipe of its own that sets nothing apart."""
     return msgspec.structs.replace(recipe, split=Split(), fingerprint="all" + recipe.fingerprint[3:])
+
+
+def recipe_of_many(recipe: Recipe, units: int) -> Recipe:
+    """A recipe that has so many units, all alike."""
+    return msgspec.structs.replace(
+        recipe, units=tuple(Unit(index=index, parts=(Part(file=0),)) for index in range(units))
+    )
+
+
+def entries_of(units: int) -> Iterator[ShardEntry]:
+    """Entries as a pack of so many units would have them."""
+    for unit in range(units):
+        yield ShardEntry(
+            unit=unit,
+            bytes=100 + unit,
+            tokens=unit,
+            documents=1,
+            held_out_tokens=2,
+            held_out_documents=3,
+            skipped=4,
+            bad=5,
+            sha256=f"{unit:064x}",
+        )
 
 
 def start_of(recipe: Recipe, seq_len: int = 16, seed: int = 0) -> Cursor:

@@ -9,12 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ten.data.cache import ShardCache
-from ten.data.entries import Entries
-from ten.data.manifest import FORMAT, PAGE_UNITS, Manifest, ShardEntry, encode_manifest, make_manifest, parse_manifest
+from ten.data.manifest import FORMAT, Manifest, ShardEntry, encode_manifest, make_manifest, parse_manifest
 from ten.data.recipe import Recipe
 from ten.errors import DataError
-from ten.text.units import Part, Unit
-from tests.data.small import small_tokenizer
+from tests.data.small import entries_of, recipe_of_many, small_tokenizer
 
 
 @pytest.fixture
@@ -22,29 +20,6 @@ def manifest(packed: ShardCache) -> Manifest:
     found = packed.manifest()
     assert found is not None
     return found
-
-
-def recipe_of_many(recipe: Recipe, units: int) -> Recipe:
-    """A recipe that has so many units, all alike."""
-    return msgspec.structs.replace(
-        recipe, units=tuple(Unit(index=index, parts=(Part(file=0),)) for index in range(units))
-    )
-
-
-def entries_of(units: int) -> Iterator[ShardEntry]:
-    """Entries as a pack of so many units would have them."""
-    for unit in range(units):
-        yield ShardEntry(
-            unit=unit,
-            bytes=100 + unit,
-            tokens=unit,
-            documents=1,
-            held_out_tokens=2,
-            held_out_documents=3,
-            skipped=4,
-            bad=5,
-            sha256=f"{unit:064x}",
-        )
 
 
 def test_a_manifest_lists_every_shard_with_its_hash(packed: ShardCache, manifest: Manifest) -> None:
@@ -75,52 +50,6 @@ def test_a_manifest_lists_all_units_in_order_or_is_not_made(manifest: Manifest, 
             make_manifest(recipe, entries)
     with pytest.raises(ValueError, match=r"lists all 3000 units once and in order, not 0"):
         make_manifest(recipe_of_many(recipe, 3000), ())
-
-
-@pytest.mark.parametrize("units", [PAGE_UNITS, PAGE_UNITS + 1, 2 * PAGE_UNITS, 2 * PAGE_UNITS + 7])
-def test_what_is_listed_is_found_whether_it_takes_pages_or_not(recipe: Recipe, units: int) -> None:
-    pages: dict[str, bytes] = {}
-    made = make_manifest(recipe_of_many(recipe, units), entries_of(units), 7, pages.__setitem__)
-    assert sorted(pages) == ([f"pages/{page:05d}.json" for page in range(-(-units // 1024))] if units > 1024 else [])
-    manifest = parse_manifest(encode_manifest(made), "m", recipe_of_many(recipe, units))
-    assert manifest == made and (manifest.units, manifest.skipped) == (units, 4 * units)
-    entries = Entries(manifest, pages.__getitem__)
-    assert len(entries) == units
-    assert list(entries) == list(entries_of(units))
-    for unit in (0, 1, 1023, 1024, units - 1):
-        assert entries.entry(min(unit, units - 1)).unit == min(unit, units - 1)
-    for unit in (-1, units):
-        with pytest.raises(IndexError, match=rf"has {units} shards, and none has the number {unit}"):
-            entries.entry(unit)
-
-
-def test_the_first_shard_needs_no_page_and_others_one_each(recipe: Recipe) -> None:
-    pages: dict[str, bytes] = {}
-    manifest = make_manifest(recipe_of_many(recipe, 30_000), entries_of(30_000), write_page=pages.__setitem__)
-    read: list[str] = []
-
-    def reading(name: str) -> bytes:
-        read.append(name)
-        return pages[name]
-
-    entries = Entries(manifest, reading)
-    assert entries.entry(0).unit == 0 and read == []
-    assert [entries.entry(unit).unit for unit in (5000, 5001, 4999, 5000)] == [5000, 5001, 4999, 5000]
-    assert read == ["pages/00004.json"]
-    for page in range(25):  # more than are kept
-        entries.entry(page * PAGE_UNITS)
-    entries.entry(5000)
-    assert read.count("pages/00004.json") == 2
-
-
-def test_a_damaged_page_is_refused_by_name(recipe: Recipe) -> None:
-    pages: dict[str, bytes] = {}
-    manifest = make_manifest(recipe_of_many(recipe, 2000), entries_of(2000), write_page=pages.__setitem__)
-    pages["pages/00001.json"] = pages["pages/00001.json"].replace(b'"tokens":1500', b'"tokens":1501')
-    entries = Entries(manifest, pages.__getitem__, "s3://b/packs/p")
-    assert entries.entry(1000).tokens == 1000
-    with pytest.raises(DataError, match=r"s3://b/packs/p/pages/00001\.json: damaged: .*`ten pack`"):
-        entries.entry(1500)
 
 
 def test_packs_list_the_same_where_their_shards_are_the_same(recipe: Recipe) -> None:

@@ -1,12 +1,17 @@
-"""One stand-in of the hub with every repository, for all tests of it."""
+"""The stand-ins as their own tests hold them: a hub with every repository, a store with one object."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+import urllib3
 
 from tests.standins import hub_corpora
 from tests.standins.hub import Hub
+from tests.standins.s3 import S3Stand
+from tests.standins.s3_clients import BUCKET, DATA, KEY, client_of
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +38,25 @@ def hub(served: Hub) -> Hub:
 def home(tmp_path: Path) -> Path:
     """A client's HF_HOME."""
     return tmp_path / "home"
+
+
+@pytest.fixture
+def shelf(stand: S3Stand) -> S3Stand:
+    """The object store with one object."""
+    assert stand.bucket(BUCKET) == f"s3://{BUCKET}"
+    stand.put(BUCKET, KEY, DATA, {"note": "kept"})
+    return stand
+
+
+@pytest.fixture
+def client(shelf: S3Stand) -> Iterator[Any]:
+    """Amazon's client of it."""
+    with closing(client_of(shelf)) as made:
+        yield made
+
+
+@pytest.fixture
+def pool() -> Iterator[urllib3.PoolManager]:
+    """A client that follows nothing and repeats nothing."""
+    with urllib3.PoolManager(retries=False, timeout=10) as made:
+        yield made

@@ -7,11 +7,15 @@ import pytest
 from ten.errors import MissingInput, StoreError
 from ten.store.local import LocalStore
 from ten.store.memory import MemoryStore
+from ten.store.opening import open_store
 from ten.store.protocol import Store
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "s3":
+        address: str = request.getfixturevalue("address")
+        return open_store(address)
     return LocalStore(tmp_path / "not" / "yet") if request.param == "local" else MemoryStore()
 
 

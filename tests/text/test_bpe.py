@@ -1,13 +1,23 @@
 """A trained tokenizer is a pure function of corpus and size."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from ten.errors import DataError
+from ten.store.local import LocalStore
+from ten.store.memory import MemoryStore
 from ten.text import bpe
-from ten.text.bpe import sample_texts, train_bpe, trained_path, trained_tokenizer
+from ten.text.bpe import (
+    kept_tokenizer,
+    publish_tokenizer,
+    sample_texts,
+    train_bpe,
+    trained_path,
+    trained_tokenizer,
+)
 from ten.text.opening import open_corpus
 from tests.data.small import make_texts, run_python, write_jsonl
 
@@ -66,3 +76,52 @@ def test_every_byte_has_an_entry_however_little_text_there_is() -> None:
     assert isinstance(model, dict)
     assert len(model["vocab"]) == 257
     assert json.dumps(tree) == json.dumps(train_bpe(["a"], 1000))
+
+
+def test_a_store_that_is_no_folder_keeps_what_was_trained_first(corpus_path: Path, tmp_path: Path) -> None:
+    corpus, store = open_corpus(str(corpus_path)), MemoryStore()
+    assert kept_tokenizer(corpus, 300, tmp_path / "a", store=store) is None
+    first = trained_tokenizer(corpus, 300, tmp_path / "a", store=store)
+    assert kept_tokenizer(corpus, 300, tmp_path / "b", store=store) == first
+    assert (
+        trained_path(corpus, 300, tmp_path / "b").read_bytes() == trained_path(corpus, 300, tmp_path / "a").read_bytes()
+    )
+    (key,) = (found.key for found in store.list())
+    assert key == f"tokenizers/{trained_path(corpus, 300, tmp_path).name}"
+    earlier = json.dumps(train_bpe(make_texts(20), 280)).encode()
+    store.write(key, earlier)
+    publish_tokenizer(corpus, 300, tmp_path / "a", store)
+    assert store.read(key) == earlier
+
+
+def test_who_trains_at_the_same_time_takes_what_the_first_kept(
+    corpus_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, store = open_corpus(str(corpus_path)), MemoryStore()
+    winner = train_bpe(make_texts(20), 280)
+    trained = bpe.train_bpe
+
+    def overtaken(texts: Iterable[str], vocabulary: int) -> dict[str, object]:
+        store.write(f"tokenizers/{trained_path(corpus, 300, tmp_path).name}", json.dumps(winner).encode())
+        return trained(texts, vocabulary)
+
+    monkeypatch.setattr(bpe, "train_bpe", overtaken)
+    assert trained_tokenizer(corpus, 300, tmp_path, store=store).vocabulary == 280
+
+
+def test_a_folder_keeps_trained_tokenizers_in_the_cache_alone(corpus_path: Path, tmp_path: Path) -> None:
+    trained_tokenizer(open_corpus(str(corpus_path)), 300, tmp_path / "cache", store=LocalStore(tmp_path / "store"))
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_damaged_tokenizer_is_named(corpus_path: Path, tmp_path: Path) -> None:
+    corpus, store = open_corpus(str(corpus_path)), MemoryStore()
+    path = trained_path(corpus, 300, tmp_path)
+    store.write(f"tokenizers/{path.name}", b"{")
+    with pytest.raises(DataError, match=r"memory:/tokenizers/.*-bpe300\.json: no tokenizer .*; delete it"):
+        kept_tokenizer(corpus, 300, tmp_path, store=store)
+    assert not path.exists()
+    path.parent.mkdir()
+    path.write_bytes(b"{")
+    with pytest.raises(DataError, match=r"-bpe300\.json: no tokenizer .*; delete it"):
+        kept_tokenizer(corpus, 300, tmp_path)

@@ -1,0 +1,155 @@
+"""The store goes before the tokenizer: what it has is pulled, and what to do when it has not, is damaged, or is away."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from ten.data.cache import ShardCache
+from ten.data.manifest import ShardEntry
+from ten.data.packer_messages import PackerOrder
+from ten.data.published import Packing
+from ten.data.pulling import Pull, Puller
+from ten.data.recipe import Recipe
+from ten.data.supply import Supply
+from ten.errors import DataError, MissingInput, ServiceUnavailable
+from ten.store.protocol import ObjectStat
+from tests.data.small import CountingStore, documents_of, pack_into
+
+
+class FailingStore(CountingStore):
+    """A store that can go away."""
+
+    is_away = False
+
+    def read(self, key: str) -> bytes:
+        if self.is_away:
+            self.reads.append(key)
+            raise ServiceUnavailable("memory: is away")
+        return super().read(key)
+
+    def stat(self, key: str) -> ObjectStat | None:
+        if self.is_away:
+            raise ServiceUnavailable("memory: is away")
+        return super().stat(key)
+
+
+@pytest.fixture
+def store(recipe: Recipe, tmp_path: Path) -> FailingStore:
+    """A store with the whole pack."""
+    store = FailingStore()
+    pack_into(ShardCache(store, recipe, tmp_path / "packer"))
+    store.reads.clear()
+    return store
+
+
+@pytest.fixture
+def empty(store: FailingStore, recipe: Recipe, tmp_path: Path) -> ShardCache:
+    """An empty machine."""
+    return ShardCache(store, recipe, tmp_path / "empty")
+
+
+def puller_of(cache: ShardCache, notes: list[str], *, may_pack: bool, first: ShardEntry | None = None) -> Puller:
+    order = PackerOrder(
+        recipe=cache.recipe, store="memory:", may_pack=may_pack, advice="ten pack --set x=y", first=first
+    )
+    return Puller(cache, order, notes.append)
+
+
+@pytest.mark.parametrize("may_pack", [False, True])
+def test_what_the_store_has_is_pulled_and_counted(empty: ShardCache, may_pack: bool) -> None:
+    pull, notes = Pull(), list[str]()
+    cost = puller_of(empty, notes, may_pack=may_pack).pull(3, pull)
+    assert cost is not None
+    assert (cost.pulled, cost.pulled_bytes, cost.tokenize_s) == (1, empty.size(3), 0.0)
+    assert pull.has_moved() and notes == []
+
+
+def test_the_beginning_is_shown_before_the_rest_is_here(empty: ShardCache) -> None:
+    manifest = empty.manifest()
+    assert manifest is not None
+    first = manifest.shards[0]
+    shown: list[tuple[list[int], list[int], int | None]] = []
+    puller = puller_of(empty, [], may_pack=False, first=first)
+    puller.pull(0, Pull(), lambda tokens, ends: shown.append((tokens.tolist(), ends.tolist(), empty.size(0))))
+    shard = empty.find_here(0)
+    assert shard is not None
+    assert shown == [(shard.tokens.tolist(), shard.document_ends.tolist(), None)]
+
+
+def test_a_beginning_with_other_bytes_is_an_error(empty: ShardCache, store: FailingStore) -> None:
+    manifest = empty.manifest()
+    assert manifest is not None
+    data = bytearray(store.read(empty.pack.key(0)))
+    data[-3] ^= 1
+    store.write(empty.pack.key(0), bytes(data))
+    with pytest.raises(DataError, match=r"00000\.safetensors: its first \d+ bytes are not those in the manifest"):
+        empty.pack.beginning(manifest.shards[0])
+
+
+def test_damage_is_fetched_again_then_made_anew_or_named(
+    empty: ShardCache, store: FailingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = bytearray(store.read(empty.pack.key(2)))
+    data[-3] ^= 1
+    store.write(empty.pack.key(2), bytes(data))
+    store.reads.clear()
+    notes: list[str] = []
+    assert puller_of(empty, notes, may_pack=True).pull(2, Pull()) is None
+    assert store.reads.count(empty.pack.key(2)) == 2
+    assert notes[0].endswith("shard 2 is made anew") and "damaged" in notes[0]
+    with pytest.raises(DataError, match=r"00002\.safetensors: damaged"):
+        puller_of(empty, notes, may_pack=False).pull(2, Pull())
+    assert empty.size(2) is None
+
+
+def test_a_store_that_is_away_is_left_alone_for_a_while_by_who_can_pack(empty: ShardCache, store: FailingStore) -> None:
+    store.is_away = True
+    notes: list[str] = []
+    puller = puller_of(empty, notes, may_pack=True)
+    assert puller.pull(1, Pull()) is None
+    store.reads.clear()
+    assert puller.pull(2, Pull()) is None
+    assert store.reads == []
+    assert len(notes) == 1 and "is away; shards are made here for the next 60 s" in notes[0]
+    with pytest.raises(ServiceUnavailable, match="is away"):
+        puller_of(empty, notes, may_pack=False).pull(1, Pull())
+
+
+def test_a_lost_shard_names_the_command_that_makes_it(empty: ShardCache, store: FailingStore) -> None:
+    store.delete(empty.pack.key(5))
+    with pytest.raises(MissingInput, match=r"has lost a shard: shard 5 is not there; run `ten pack --set x=y`"):
+        puller_of(empty, [], may_pack=False).pull(5, Pull())
+    assert puller_of(empty, [], may_pack=True).pull(5, Pull()) is None
+
+
+def test_a_shard_of_a_pack_under_way_is_waited_for(
+    empty: ShardCache, store: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ten.data.pulling._POLL_S", 0.05)
+    packing = empty.pack.packing()
+    assert isinstance(packing, Packing) and packing.seconds > 0 and packing.text_bytes > 0
+    data, key = store.read(empty.pack.key(4)), empty.pack.key(4)
+    empty.pack.retract()
+    store.delete(key)
+    later = threading.Timer(0.3, store.write, (key, data))
+    later.start()
+    costs: list[Supply | None] = [puller_of(empty, [], may_pack=False).pull(4, Pull())]
+    later.join()
+    assert costs[0] is not None and costs[0].pulled == 1
+
+
+def test_without_a_store_behind_the_folder_there_is_nothing_to_pull(packed: ShardCache) -> None:
+    assert puller_of(packed, [], may_pack=True).pull(0, Pull()) is None
+
+
+def test_a_damaged_copy_here_is_replaced_from_the_store(empty: ShardCache) -> None:
+    first = empty.find(1)
+    assert first is not None
+    expected = documents_of(first)
+    empty.forget(1)
+    os.truncate(empty.path(1), 100)
+    assert puller_of(empty, [], may_pack=False).pull(1, Pull()) is not None
+    again = empty.find_here(1)
+    assert again is not None and documents_of(again) == expected

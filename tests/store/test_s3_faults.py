@@ -1,0 +1,245 @@
+"""Whatever goes wrong for a while between us and an S3 store, the right bytes arrive in the end."""
+
+import hashlib
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ten.errors import DataError, StoreError
+from ten.store.opening import open_store
+from ten.store.protocol import Store
+from tests.standins.s3 import S3Stand
+from tests.standins.s3_faults import Action, Fault
+
+pytestmark = pytest.mark.timeout(60)
+MIB = 2**20
+BUCKET, PREFIX = "ten-test", "some/prefix/"
+SMALL = random.Random(1).randbytes(MIB)
+LARGE = random.Random(2).randbytes(36 * MIB)
+"""More than a single request sends or fetches."""
+IN_THE_BODY: list[Action] = ["drop", "fin", "stall"]
+PASSING = ["InternalError", "SlowDown", "ServiceUnavailable", "TooManyRequests", "BadGateway", "RequestTimeout"]
+FAULTS = [
+    Fault("reset"), Fault("hang"), *(Fault(action) for action in IN_THE_BODY), Fault("drop", bytes=0),
+    Fault("trickle", rate=300), *(Fault("refuse", code=code) for code in PASSING),
+]  # fmt: skip
+SHORT = Fault("short")
+
+
+def named(fault: Fault) -> str:
+    """What a fault is called in a test's name."""
+    return fault.code if fault.action == "refuse" else f"{fault.action}{fault.bytes if fault.bytes >= 0 else ''}"
+
+
+def hit(fault: Fault, match: str, count: int = 1, after: int = 0) -> Fault:
+    """A fault for some requests."""
+    said = {name: getattr(fault, name) for name in ("action", "bytes", "seconds", "rate", "code", "status", "headers")}
+    return Fault(**said, match=match, count=count, after=after)
+
+
+def sha256(data: bytes) -> str:
+    """The hash of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a fetched object goes."""
+    return tmp_path / "object"
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, SHORT], ids=named)
+def test_an_object_is_read_whole(store: Store, stand: S3Stand, fault: Fault) -> None:
+    stand.put(BUCKET, f"{PREFIX}a", SMALL)
+    stand.add(hit(fault, "GET .*/a"))
+    assert store.read("a") == SMALL
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, SHORT], ids=named)
+def test_a_range_is_read_whole(store: Store, stand: S3Stand, fault: Fault) -> None:
+    stand.put(BUCKET, f"{PREFIX}a", SMALL)
+    stand.add(hit(fault, "GET .*/a"))
+    assert store.read_range("a", 1000, 500_000) == SMALL[1000:501_000]
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, SHORT], ids=named)
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_object_is_fetched_whole(store: Store, stand: S3Stand, path: Path, fault: Fault, after: int) -> None:
+    stand.put(BUCKET, f"{PREFIX}a", LARGE)
+    stand.add(hit(fault, "GET .*/a", after=after))
+    store.fetch("a", path, sha256=sha256(LARGE))
+    assert path.read_bytes() == LARGE
+    assert [left.name for left in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("call", ["read", "read_range", "fetch"])
+def test_a_body_that_breaks_off_goes_on_at_the_byte(store: Store, stand: S3Stand, path: Path, call: str) -> None:
+    stand.put(BUCKET, f"{PREFIX}a", SMALL)
+    stand.add(Fault("drop", "GET .*/a", bytes=700_000))
+    if call == "fetch":
+        store.fetch("a", path)
+        assert path.read_bytes() == SMALL
+    else:
+        assert (store.read("a") if call == "read" else store.read_range("a", 0, MIB)) == SMALL
+    assert sum(request.sent for request in stand.log("GET")) <= MIB + 300_000
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
+def test_several_refusals_in_a_row_are_outlasted(store: Store, stand: S3Stand, code: str, count: int) -> None:
+    stand.put(BUCKET, f"{PREFIX}a", SMALL)
+    stand.add(Fault("refuse", code=code, count=count))
+    assert store.read("a") == SMALL
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, Fault("lost")], ids=named)
+@pytest.mark.parametrize("call", ["write", "send"])
+def test_a_small_object_is_written_whole(store: Store, stand: S3Stand, path: Path, fault: Fault, call: str) -> None:
+    stand.add(hit(fault, "PUT .*/a"))
+    put(store, path, SMALL, call)
+    assert stand.get(BUCKET, f"{PREFIX}a") == SMALL
+    assert store.read("a") == SMALL
+
+
+@pytest.mark.parametrize("match", [r"POST .*uploads", r"PUT .*partNumber=2", r"POST .*uploadId="])
+@pytest.mark.parametrize("fault", [*FAULTS, Fault("lost")], ids=named)
+def test_a_large_file_is_sent_whole(store: Store, stand: S3Stand, path: Path, fault: Fault, match: str) -> None:
+    stand.add(hit(fault, match))
+    put(store, path, LARGE, "send")
+    assert sha256(stand.get(BUCKET, f"{PREFIX}a")) == sha256(LARGE)
+    if match != r"POST .*uploads":  # one that was begun and never heard of is for the next send
+        assert stand.uploads(BUCKET) == []
+
+
+def test_a_completion_that_fails_with_200_is_no_success(store: Store, stand: S3Stand, path: Path) -> None:
+    stand.add(Fault("refuse", r"POST .*uploadId=", code="InternalError", status=200))
+    put(store, path, LARGE, "send")
+    assert sha256(stand.get(BUCKET, f"{PREFIX}a")) == sha256(LARGE)
+
+
+def test_many_parts_refused_now_and_then_arrive(store: Store, stand: S3Stand, path: Path) -> None:
+    actions: list[Action] = ["refuse", "reset", "drop", "lost"]
+    stand.add(*(Fault(action, "PUT", after=after) for after, action in enumerate(actions)))
+    put(store, path, LARGE, "send")
+    assert sha256(stand.get(BUCKET, f"{PREFIX}a")) == sha256(LARGE)
+
+
+@pytest.mark.parametrize("checks_md5", [True, False])
+@pytest.mark.parametrize(("data", "call"), [(SMALL, "write"), (SMALL, "send"), (LARGE, "send")])
+def test_an_object_damaged_on_its_way_in_is_sent_again(
+    store: Store, stand: S3Stand, path: Path, checks_md5: bool, data: bytes, call: str
+) -> None:
+    stand.set(checks_md5=checks_md5)
+    stand.add(Fault("wrong_bytes", r"PUT .*/a\b"))
+    put(store, path, data, call)
+    assert sha256(stand.get(BUCKET, f"{PREFIX}a")) == sha256(data)
+
+
+@pytest.mark.parametrize("call", ["write", "send"])
+def test_an_object_that_always_arrives_damaged_is_an_error(store: Store, stand: S3Stand, path: Path, call: str) -> None:
+    stand.set(checks_md5=False)
+    stand.add(Fault("wrong_bytes", r"PUT .*/a\b", count=-1))
+    with pytest.raises(StoreError, match="/a: "):
+        put(store, path, SMALL, call)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_an_object_damaged_on_its_way_out_is_fetched_again(
+    store: Store, stand: S3Stand, path: Path, after: int
+) -> None:
+    stand.put(BUCKET, f"{PREFIX}a", LARGE)
+    stand.add(Fault("wrong_bytes", "GET .*/a", after=after))
+    heard: list[int] = []
+    store.fetch("a", path, sha256=sha256(LARGE), advance=heard.append)
+    assert path.read_bytes() == LARGE
+    assert sum(heard) == len(LARGE)
+
+
+def test_an_object_that_always_comes_damaged_is_never_published(store: Store, stand: S3Stand, path: Path) -> None:
+    stand.put(BUCKET, f"{PREFIX}a", LARGE)
+    stand.add(Fault("wrong_bytes", "GET .*/a", count=-1))
+    with pytest.raises(DataError, match="/a: "):
+        store.fetch("a", path, sha256=sha256(LARGE))
+    assert list(path.parent.iterdir()) == []
+
+
+def test_what_the_writer_noted_is_held_against_what_arrives(store: Store, stand: S3Stand, path: Path) -> None:
+    put(store, path, SMALL, "send")
+    damaged = bytes([SMALL[0] ^ 1]) + SMALL[1:]
+    stand.put(BUCKET, f"{PREFIX}a", damaged)
+    with pytest.raises(DataError, match="/a: "):
+        store.fetch("a", path.with_name("again"))
+    assert not path.with_name("again").exists()
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize("action", ["lost", "reset", "refuse"])
+def test_the_first_to_write_new_hears_so_even_when_its_answer_was_lost(
+    store: Store, stand: S3Stand, action: Action, conditional: bool
+) -> None:
+    stand.set(conditional=conditional)
+    stand.add(Fault(action, r"PUT .*/a\b"))
+    assert store.write_new("a", b"mine") is True
+    assert store.write_new("a", b"theirs") is False
+    assert store.read("a") == b"mine"
+
+
+def without(store: Store, key: str) -> object:
+    """What is known of an object that was deleted."""
+    store.delete(key)
+    return store.stat(key)
+
+
+LOOKS: dict[str, Callable[[Store], object]] = {
+    "list": lambda store: [found.key for found in store.list("d/")],
+    "children": lambda store: list(store.children("d")),
+    "stat": lambda store: (found := store.stat("d/a")) and found.bytes,
+    "delete": lambda store: without(store, "d/b"),
+}
+
+
+@pytest.mark.parametrize("call", LOOKS)
+@pytest.mark.parametrize("fault", [*FAULTS, Fault("lost")], ids=named)
+def test_looking_around_finds_what_is_there(store: Store, stand: S3Stand, fault: Fault, call: str) -> None:
+    stand.put(BUCKET, f"{PREFIX}d/a", b"12345")
+    stand.put(BUCKET, f"{PREFIX}d/b", b"12345")
+    undisturbed = {"list": ["d/a", "d/b"], "children": ["a", "b"], "stat": 5, "delete": None}
+    stand.add(hit(fault, ""))
+    assert LOOKS[call](store) == undisturbed[call]
+
+
+def test_an_object_replaced_while_it_is_fetched_is_one_or_the_other(store: Store, stand: S3Stand, path: Path) -> None:
+    stand.put(BUCKET, f"{PREFIX}a", LARGE)
+    other = bytes(reversed(LARGE))
+    heard: list[int] = []
+
+    def replace(count: int) -> None:
+        if not heard:
+            stand.put(BUCKET, f"{PREFIX}a", other)
+        heard.append(count)
+
+    store.fetch("a", path, advance=replace)
+    assert path.read_bytes() == other
+
+
+def test_a_store_that_is_slow_but_steady_is_waited_for(store: Store, stand: S3Stand, path: Path) -> None:
+    stand.set(latency_ms=50, throttle=MIB)
+    put(store, path, SMALL, "send")
+    assert store.read("a") == SMALL
+
+
+def test_the_first_call_of_all_bears_a_fault_too(address: str, stand: S3Stand) -> None:
+    stand.put(BUCKET, f"{PREFIX}a", SMALL)
+    stand.add(Fault("refuse"), Fault("reset"))
+    assert open_store(address).read("a") == SMALL
+
+
+def put(store: Store, path: Path, data: bytes, call: str) -> None:
+    """Write bytes as object `a`, directly or from a file."""
+    if call == "write":
+        store.write("a", data)
+    else:
+        path.write_bytes(data)
+        store.send("a", path, sha256=sha256(data), about="of a test")

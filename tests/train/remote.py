@@ -1,0 +1,103 @@
+"""A store that is no folder, in memory: held up, away, or refusing, as a test says; and a run's folder to send."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ten.errors import TenError
+from ten.store.memory import MemoryStore
+from ten.store.protocol import ObjectStat
+from ten.train import checkpoint_files
+from ten.train.metrics import MetricsLog, StepMetrics
+from ten.train.run_record import RunRecord, now, write_run
+
+
+class Remote(MemoryStore):
+    """`error` is what every call raises; sends wait for `gate`, piece by piece; `asked` are all calls."""
+
+    def __init__(self) -> None:
+        super().__init__("s3://bucket/prefix")
+        self.error: TenError | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.asked: list[tuple[str, str]] = []
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """What is there."""
+        return [found.key for found in MemoryStore.list(self, prefix)]
+
+    def read(self, key: str) -> bytes:
+        self._ask("read", key)
+        return super().read(key)
+
+    def write(self, key: str, data: bytes) -> None:
+        self._ask("write", key)
+        super().write(key, data)
+
+    def send(
+        self, key: str, path: Path, *, sha256: str, about: str = "", advance: Callable[[int], object] | None = None
+    ) -> None:
+        self._ask("send", key)
+        while not self.gate.wait(0.01):
+            if advance:
+                advance(0)
+        self._raise()
+        super().send(key, path, sha256=sha256, about=about, advance=advance)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectStat]:
+        self._ask("list", prefix)
+        return super().list(prefix)
+
+    def delete(self, key: str) -> None:
+        self._ask("delete", key)
+        super().delete(key)
+
+    def fetch(
+        self, key: str, path: Path, *, sha256: str | None = None, advance: Callable[[int], object] | None = None
+    ) -> None:
+        self._ask("fetch", key)
+        super().fetch(key, path, sha256=sha256, advance=advance)
+
+    def damage(self, key: str) -> None:
+        """Flip the first byte of an object."""
+        data = self._objects[key]
+        self._objects[key] = bytes([data[0] ^ 1]) + data[1:]
+
+    def _ask(self, what: str, key: str) -> None:
+        self.asked.append((what, key))
+        self._raise()
+
+    def _raise(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def make_checkpoint(run: Path, step: int) -> Path:
+    """A small checkpoint whose content follows from its step."""
+    files = {"model.safetensors": b"weights %d" % step * 100, "state.json": b"{}"}
+    contents = {name: (lambda data=data: [data]) for name, data in files.items()}
+    return checkpoint_files.publish(run / "checkpoints", step, contents, expected_bytes=10_000)
+
+
+def make_run(run: Path, steps: int) -> RunRecord:
+    """A run's record, tokenizer and metrics of so many steps."""
+    record = RunRecord(run=run.name, created=now(), spec={"name": "tiny"}, total_tokens=1000)
+    write_run(run / "run.json", record)
+    (run / "tokenizer.json").write_bytes(b"{}")
+    metrics = MetricsLog(run / "metrics.jsonl", 0)
+    for step in range(1, steps + 1):
+        metrics.append(step_metrics(step))
+    return record
+
+
+def step_metrics(step: int) -> StepMetrics:
+    """One line of metrics."""
+    return StepMetrics(
+        step=step, tokens=step * 10, loss=1 / step, lr=0.1, grad_norm=1.0, tokens_per_s=5.0, data_wait_s=0.0,
+        rows_sha256="0" * 64, seconds=float(step),
+    )  # fmt: skip
+
+
+def step_folder(step: int) -> str:
+    """Where the run `r` has a checkpoint."""
+    return f"runs/r/checkpoints/{checkpoint_files.folder_name(step)}"
