@@ -60,6 +60,8 @@ def plan_attempt(job: Preparation, ranks: int) -> Attempt:
     folder = run_folder(job.store, job.run_id, job.cache_dir)
     stored = None if job.store.root is not None else StoredRun(job.store, job.run_id)
     if stored is not None:
+        with job.settling():
+            stored.look()
         recover(stored, folder, job.spec.checkpoint, leads=number("LOCAL_RANK", 0) == 0)
     record = read_run(folder / "run.json")
     resolved, train = job.resolved_spec(), job.spec.train

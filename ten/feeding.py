@@ -1,7 +1,8 @@
 """Feeding: the fill policy that a job's mode means for one rank, with its packer process started. No torch."""
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,12 @@ from ten.data.cache import ShardCache
 from ten.data.cursor import Cursor
 from ten.data.fill import Fill, FollowingFill, PretokFill, StreamingFill
 from ten.data.manifest import ShardEntry
-from ten.data.pack import Packed, pack_all
+from ten.data.pack import Packed, Packers, pack_all
 from ten.data.packer import Packer
 from ten.data.packer_messages import PackerOrder
 from ten.data.recipe import Recipe
 from ten.data.room import Room, cache_limit_bytes
+from ten.data.settings import DataSettings
 from ten.data.supply import Supply
 from ten.errors import MissingInput
 from ten.job import pack_command
@@ -30,6 +32,7 @@ from ten.units import format_bytes, format_seconds, parse_bytes, parse_count
 
 if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
+    from ten.data.ray_cluster import RayCluster
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,8 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
         return PretokFill(cache, pack_command(job.spec))
     job.before_streaming(cache)
     room = _room(job, cache)
-    fill = StreamingFill(cache, Packer(_order(job, cache.recipe, estimate=estimate), _patience_s()), room)
+    packer = Packer(_order(job, cache.recipe, estimate=estimate), _patience_s())
+    fill = StreamingFill(cache, packer, room, partial(_tell_saved, cache))
     with ExitStack() as undo:
         undo.callback(fill.close)
         if not job.is_packed:
@@ -98,8 +102,9 @@ def _tell_saved(cache: ShardCache, supply: Supply) -> None:
         text, seconds = format_bytes(round(packing.text_bytes * part)), format_seconds(packing.seconds * part)
         made = f" instead of {text} of text and {seconds} of packing"
     log.info(
-        "nothing was tokenized: %d shards, %s in %s from %s%s",
-        supply.pulled, pulled, format_seconds(supply.network_s), cache.address, made,
+        "%s from %s: %d shards, %s in %s%s",
+        "some of it came" if supply.text_bytes else "nothing was tokenized here: all of it came",
+        cache.address, supply.pulled, pulled, format_seconds(supply.network_s), made,
     )  # fmt: skip
 
 
@@ -160,22 +165,38 @@ def open_held_out(job: Preparation, fill: Fill) -> "HeldOut":
     )
 
 
-def pack(job: Preparation, cache: ShardCache | None = None, *, force: bool = False) -> Packed:
-    """Pack all of a job's units and publish the manifest."""
+def pack(
+    job: Preparation, cache: ShardCache | None = None, *, force: bool = False, on: "RayCluster | None" = None
+) -> Packed:
+    """Pack all of a job's units, here or `on` a cluster, and publish the manifest."""
     data = job.spec.data
     cache = cache or job.open_cache(fetched(job))
     limit = parse_bytes(data.cache_limit) if data.cache_limit is not None else None
     job.before_packing()
-    packed = pack_all(
-        cache,
-        threads=data.pack_threads,
-        engine=data.engine,
-        batch_rows=data.batch_size,
-        force=force,
-        limit=cache_limit_bytes(cache.folder, limit, 0),
-    )
+    with _packers(on, cache, data) as packers:
+        packed = pack_all(
+            cache,
+            threads=data.pack_threads,
+            engine=data.engine,
+            batch_rows=data.batch_size,
+            force=force,
+            limit=cache_limit_bytes(cache.folder, limit, 0),
+            packers=packers,
+        )
     job.after_packing(packed.manifest)
     return packed
+
+
+@contextmanager
+def _packers(on: "RayCluster | None", cache: ShardCache, data: DataSettings) -> Iterator[Packers | None]:
+    """Who packs in place of this process's threads."""
+    if on is None:
+        yield None
+        return
+    from ten.data.pack_on_ray import packing_on_ray
+
+    with packing_on_ray(on, cache, data.engine, data.batch_size) as packers:
+        yield packers
 
 
 def _room(job: Preparation, cache: ShardCache) -> Room:

@@ -1,59 +1,16 @@
-"""The command line's vocabulary: verbs, their flags, and which setting of a job each flag is."""
+"""The command line's vocabulary: verbs and their flags."""
 
 import argparse
 import re
 from collections.abc import Sequence
-from typing import Any, Never
+from typing import Never
 
 from ten import __version__
 from ten.errors import SpecError
-from ten.hub.registry import registered_names
+from ten.job import JobSpec
+from ten.job_flags import add_job
 from ten.settings import nearest
-from ten.units import parse_count
 
-
-def _count(text: str) -> int:
-    """A count with or without a suffix, as argparse wants it."""
-    try:
-        return parse_count(text)
-    except SpecError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-_SETTINGS: tuple[tuple[str, str, str, Any, str], ...] = (
-    ("--config", "model.config", "NAME", str, "model preset: nano tiny small medium large xlarge"),
-    (
-        "--dataset",
-        "data.dataset",
-        "DATA",
-        str,
-        f"registered name ({', '.join(registered_names())}), the hub's namespace/repo[:config], stdlib, or a file, "
-        "folder or glob of text",
-    ),
-    ("--revision", "data.revision", "REV", str, "branch, tag or commit of a hub dataset"),
-    ("--split", "data.split", "NAME", str, "split of a hub dataset to train on"),
-    ("--text-column", "data.text_column", "NAME", str, "column or key that holds the text"),
-    ("--tokenizer", "data.tokenizer", "NAME", str, "gpt2, a tokenizer.json, the hub's namespace/repo, or bpe:SIZE"),
-    ("--seq-len", "data.seq_len", "N", int, "tokens the model sees per row"),
-    ("--chunk-size", "data.seq_len", "N", int, "the same as --seq-len"),
-    ("--subset-size", "data.subset_size", "N", _count, "use only the first N (10K) records, in every mode"),
-    ("--cache-dir", "data.cache_dir", "DIR", str, "folder for shards and trained tokenizers in front of the store"),
-    ("--store", "store", "DIR", str, "folder for packs and runs"),
-    ("--name", "name", "NAME", str, "first part of the run's id"),
-    ("--epochs", "train.epochs", "N", float, "length in passes over the data"),
-    ("--tokens", "train.tokens", "N", str, "length in tokens, such as 10B; goes before --epochs"),
-    ("--steps", "train.steps", "N", int, "length in optimizer steps; goes before --tokens"),
-    ("--gradient-accumulation", "train.gradient_accumulation", "N", int, "micro-batches per optimizer step"),
-    ("--learning-rate", "train.learning_rate", "X", float, "peak learning rate"),
-)
-_SWITCHES: tuple[tuple[str, str, str | bool, str], ...] = (
-    ("--streaming", "mode", "streaming", "pack on demand while training"),
-    ("--pretokenized", "mode", "pretok", "read a finished pack; tokenize nothing"),
-    ("--full", "mode", "full", "download and pack everything, then train"),
-    ("--mixed-precision", "train.precision", "bf16", "matrix products in bf16; weights stay fp32"),
-    ("--skip-bad", "data.skip_bad", True, "leave out and count Parquet row groups that do not decode"),
-    ("--keep-files", "data.keep_files", True, "keep a hub dataset's raw files under the cache folder"),
-)
 _EXAMPLES = {
     "plan": "ten plan jobs/train-pretok.yaml\n"
     "  ten plan --config large --dataset 'corpus/*.parquet' --epochs 1 --json\n"
@@ -66,8 +23,16 @@ _EXAMPLES = {
     "eval": "ten eval\n  ten eval train-stdlib-nano --dataset 'other/*.txt' --json\n  ten eval --dataset wikitext-103",
     "generate": "ten generate --prompt 'def main():' --max-tokens 200\n"
     "  ten generate train-tinystories-nano --prompt 'Once upon a time'",
-    "verify": "ten verify\n  ten verify ten-data/packs/stdlib-0123456789ab --json\n  ten verify train-tinystories-nano",
+    "runs": "ten runs\n  ten runs s3://my-bucket/ten",
+    "verify": "ten verify\n  ten verify ten-data/packs/stdlib-0123456789ab --json\n"
+    "  ten verify train-tinystories-nano\n  ten verify s3://my-bucket/ten/packs/stdlib-0123456789ab --repair",
+    "push": "ten push stdlib-0123456789ab s3://my-bucket/ten\n"
+    "  ten push train-tinystories-nano s3://my-bucket/ten --last\n  ten push ten-data /mnt/volume/ten",
+    "pull": "ten pull stdlib-0123456789ab s3://my-bucket/ten\n"
+    "  ten pull s3://my-bucket/ten/runs/train-tinystories-nano --last --store ten-data",
 }
+_WHAT = "pack or run: its path, its address, or its name in --store"
+_WHAT_THERE = "a pack or run: its name in STORE; without STORE its address or path, or a store's for all it holds"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,20 +62,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return known
 
 
-def job_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Dotted settings of a job that the flags stand for."""
-    chosen: dict[str, Any] = {}
-    for _, path, value, _ in _SWITCHES:
-        if value in (getattr(arguments, path, None) or ()):
-            if path in chosen:
-                raise SpecError(f"{path} is given twice: {chosen[path]} and {value}; choose one")
-            chosen[path] = value
-    for _, path, _, _, _ in _SETTINGS:
-        if (given := getattr(arguments, path, None)) is not None:
-            chosen[path] = given
-    if arguments.batch_size is not None:
-        chosen["data.batch_size" if arguments.verb == "pack" else "train.micro_batch_rows"] = arguments.batch_size
-    return chosen
+def store_address(arguments: argparse.Namespace) -> str:
+    """Where a verb that has no job finds packs and runs."""
+    return arguments.store or JobSpec().store
 
 
 def _normal(word: str) -> str:
@@ -144,26 +98,9 @@ def _build_parser() -> _Parser:
     return parser
 
 
-def _add_job(parser: argparse.ArgumentParser, verb: str) -> None:
-    parser.add_argument("job", nargs="?", metavar="JOB.yaml", help="job file; without one the defaults hold")
-    for flag, path, metavar, kind, text in _SETTINGS:
-        parser.add_argument(flag, dest=path, metavar=metavar, type=kind, help=text)
-    for flag, path, value, text in _SWITCHES:
-        parser.add_argument(flag, dest=path, action="append_const", const=value, help=text)
-    batch = "records read at a time" if verb == "pack" else "rows in one micro-batch"
-    parser.add_argument("--batch-size", metavar="N", type=int, help=batch)
-    parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="any setting of a job file")
-    if verb == "plan":
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
-        return
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
-    if verb == "pack":
-        parser.add_argument("--force", action="store_true", help="pack everything anew")
-
-
 def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's id or folder; without one the latest run")
-    parser.add_argument("--store", metavar="DIR", help="folder for packs and runs")
+    _add_store(parser)
     if verb == "eval":
         parser.add_argument("--dataset", metavar="DATA", help="other text to score; without it the run's own held-out")
         parser.add_argument("--split", metavar="NAME", help="split of a hub dataset to score, all of it")
@@ -179,20 +116,49 @@ def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same text (0)")
 
 
-def _add_path(parser: argparse.ArgumentParser, _verb: str) -> None:
+def _add_runs(parser: argparse.ArgumentParser, _verb: str) -> None:
+    parser.add_argument("where", nargs="?", metavar="STORE", help="folder or s3://bucket/prefix; without one --store")
+    _add_store(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+
+
+def _add_verify(parser: argparse.ArgumentParser, _verb: str) -> None:
+    parser.add_argument("what", nargs="?", metavar="WHAT", help=f"a store, {_WHAT}")
+    _add_store(parser)
     parser.add_argument(
-        "path", nargs="?", metavar="WHAT", help="a store, pack or run: its path, or its name in --store"
+        "--repair",
+        action="store_true",
+        help="replace what is damaged by sound copies from --store and this machine's cache; put other damaged shards "
+        "aside, to be packed anew; unpublish damaged checkpoints of runs that have a sound one",
     )
-    parser.add_argument("--store", metavar="DIR", help="folder for packs and runs")
+    parser.add_argument("--cache-dir", metavar="DIR", help="this machine's cache (TEN_CACHE_DIR, else ~/.cache/ten)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def _add_transfer(parser: argparse.ArgumentParser, verb: str) -> None:
+    parser.add_argument("what", metavar="WHAT", help=f"a store, {_WHAT}" if verb == "push" else _WHAT_THERE)
+    if verb == "push":
+        parser.add_argument("to", metavar="STORE", help="folder or s3://bucket/prefix to move it to")
+    else:
+        parser.add_argument("where", nargs="?", metavar="STORE", help="folder or s3://bucket/prefix that has it")
+    _add_store(parser)
+    parser.add_argument("--last", action="store_true", help="of a run's checkpoints move only the newest")
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="STORE", help="folder or s3://bucket/prefix for packs and runs (TEN_STORE)")
+
+
 _VERBS = {
-    "plan": ("Count a job's parameters, tokens, FLOPs, bytes and steps before anything is made.", _add_job),
-    "pack": ("Pack a dataset into token shards, once; an interrupted pack goes on.", _add_job),
-    "train": ("Train a run; the same command again resumes it.", _add_job),
+    "plan": ("Count a job's parameters, tokens, FLOPs, bytes and steps before anything is made.", add_job),
+    "pack": ("Pack a dataset into token shards, once; an interrupted pack goes on.", add_job),
+    "train": ("Train a run; the same command again resumes it.", add_job),
     "eval": ("Bits per byte of a trained run on held-out text.", _add_run),
     "generate": ("Text written by a trained run.", _add_run),
-    "verify": ("Check every byte of packs and checkpoints against its hash.", _add_path),
+    "runs": ("List the runs of a store: steps, tokens, loss, checkpoints and their age.", _add_runs),
+    "verify": ("Check every byte of packs and checkpoints against its hash, wherever they lie.", _add_verify),
+    "push": ("Move packs and runs to another store; only what it lacks is sent.", _add_transfer),
+    "pull": ("Move packs and runs from another store; only what is missing here is fetched.", _add_transfer),
 }
 VERBS = tuple(_VERBS)

@@ -76,9 +76,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     train: Annotated[TrainSettings, Meta(description="How it is trained.")] = TrainSettings()
     checkpoint: Annotated[CheckpointSettings, Meta(description="What is kept on the way.")] = CheckpointSettings()
     limits: Annotated[LimitSettings, Meta(description="When to stop early.")] = LimitSettings()
-    store: Annotated[str, Meta(description="Folder for packs and runs; TEN_STORE when unset, else ten-data.")] = (
-        msgspec.field(default_factory=lambda: os.environ.get("TEN_STORE") or "ten-data")
-    )
+    store: Annotated[
+        str,
+        Meta(description="Folder or s3://bucket/prefix for packs and runs; TEN_STORE when unset, else ten-data."),
+    ] = msgspec.field(default_factory=lambda: os.environ.get("TEN_STORE") or "ten-data")
 
 
 def load_job(path: Path | None, flags: Mapping[str, Any], sets: Sequence[str], name: str = "run") -> JobSpec:

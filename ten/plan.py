@@ -150,7 +150,7 @@ def _hub_lines(plan: Plan) -> list[tuple[str, str]]:
 
 def _manifest(job: Preparation, notes: list[str]) -> Manifest | None:
     try:
-        return job.open_cache().manifest()
+        return job.manifest
     except DataError as error:
         notes.append(str(error))
         return None

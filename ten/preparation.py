@@ -1,10 +1,11 @@
 """Preparation: what a job comes to on this machine: store, corpus, tokenizer, recipe, model. No torch."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -14,20 +15,17 @@ from ten.data.cache import ShardCache
 from ten.data.estimate import epoch_tokens
 from ten.data.manifest import Manifest
 from ten.data.recipe import Recipe
+from ten.dataset.announcement import announce_streaming
 from ten.dataset.choice import choose_reading, may_be_folder
 from ten.dataset.place import Place
 from ten.dataset.reading import Reading, tokenizer_name
-from ten.errors import DataError, ServiceUnavailable
-from ten.hub.address import is_hub
-from ten.hub.endpoint import read_endpoint
+from ten.errors import TenError
 from ten.job import JobSpec
 from ten.model.presets import ModelConfig, default_seq_len, resolve
 from ten.store.protocol import Store
 from ten.text.corpus import Corpus, local_slug
-from ten.text.hub_corpus import HubName, hub_name, streaming_note
+from ten.text.hub_corpus import HubName, hub_name
 from ten.text.tokens import Tokenizer
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -105,6 +103,24 @@ class Preparation:
         """The pack's shards; `recipe` is the job's own with its files elsewhere."""
         return ShardCache(self.store, recipe or self.recipe, self.shard_folder)
 
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """Find out what is read while the block asks the store for other things: each answer takes a round trip.
+
+        Over a folder nothing happens. What fails is left to fail again where it is asked for.
+        """
+        if not self.place.is_remote:
+            yield
+            return
+        thread = Thread(target=self._settle, name="settle", daemon=True)
+        thread.start()
+        yield
+        thread.join()
+
+    def _settle(self) -> None:
+        with suppress(TenError):
+            _ = self.is_packed
+
     def before_packing(self) -> None:
         """Let machines that have not the job's files find the pack, where they share the store."""
         self.reading.begin()
@@ -114,21 +130,8 @@ class Preparation:
         self.reading.finish(manifest)
 
     def before_streaming(self, cache: ShardCache) -> None:
-        """Say that much will be streamed, once, where it will be.
-
-        Raises ServiceUnavailable where HF_HUB_OFFLINE forbids it and nothing of the pack is there to begin with.
-        """
-        recipe = cache.recipe
-        if not any(is_hub(file.path) for file in recipe.corpus.files) or self.is_packed:
-            return
-        if read_endpoint().offline and not any(cache.has(unit.index) for unit in recipe.units):
-            said = f"{recipe.corpus.dataset}: {cache.address} is not packed, and HF_HUB_OFFLINE forbids asking the hub"
-            raise ServiceUnavailable(self.reading.explained(said))
-        part = self.only_scored or self.spec.data.subset_size is not None
-        if self._hub is None or part or (note := streaming_note(self._hub)) is None:
-            return
-        if self.store.stat(f"runs/{self.run_id}/run.json") is None:
-            log.info("%s", note)
+        """Say that much will be streamed, once, where it will be; raises ServiceUnavailable where it cannot."""
+        announce_streaming(self.reading, self._hub, self.run_id, cache)
 
     @property
     def run_id(self) -> str:
@@ -148,10 +151,7 @@ class Preparation:
     @property
     def is_packed(self) -> bool:
         """Whether the pack is finished."""
-        try:
-            return self.manifest is not None
-        except DataError:  # whoever reads the pack says so
-            return False
+        return self.reading.is_packed
 
     @cached_property
     def epoch_tokens(self) -> int:
@@ -161,8 +161,8 @@ class Preparation:
     @property
     def packed_epoch_tokens(self) -> int | None:
         """The same as the finished pack says it, or in mode pretok whoever packs; None where neither is there."""
-        if self.is_packed and self.manifest is not None:
-            return self.manifest.epoch_tokens
+        if self.is_packed and (manifest := self.manifest) is not None:
+            return manifest.epoch_tokens
         packing = self.reading.packing if self.spec.mode == "pretok" else None
         return packing.epoch_tokens if packing is not None else None
 

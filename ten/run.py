@@ -20,6 +20,7 @@ from ten.preparation import Preparation
 from ten.train.interval import Interval
 from ten.train.ranks import number
 from ten.train.stopping import StopRequest
+from ten.units import parse_seconds
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from ten.data.cursor import Cursor
     from ten.data.fill import Fill
     from ten.data.loader import Loader
+    from ten.model.lm import LanguageModel
+    from ten.train.adamw import AdamW
+    from ten.train.checkpoint import Checkpoints
     from ten.train.distributed import World
     from ten.train.mirror import Mirror
     from ten.train.training import Outcome
@@ -62,7 +66,6 @@ def _train(
     import torch
 
     from ten.model.lm import LanguageModel
-    from ten.train.checkpoint import Checkpoints
     from ten.train.device import autocast, open_device, resolve_precision
     from ten.train.distributed import local_rank, open_world
     from ten.train.loop import train as train_loop
@@ -73,20 +76,12 @@ def _train(
 
     settings = job.spec.train
     device = open_device(settings.device, local_rank())
-    world = stack.enter_context(open_world(device))
+    grace_s = parse_seconds(job.spec.limits.stop_grace)  # while rank 0 waits for the store, the others wait for it
+    world = stack.enter_context(open_world(device, timeout_s=max(900.0, 2 * grace_s)))
     torch.manual_seed(settings.seed)
     model = LanguageModel(job.model, job.tokenizer.vocabulary).to(device)
     optimizer = build_optimizer(model, settings, model.no_decay_names())
-    checkpoints = Checkpoints(
-        attempt.folder / "checkpoints",
-        model=model,
-        optimizer=optimizer,
-        settings=job.spec.checkpoint,
-        spec=attempt.record.spec,
-        world=world,
-        accept=lambda saved, where: refuse_other_spec(saved, attempt.record.spec, where),
-        mirror=mirror,
-    )
+    checkpoints = _open_checkpoints(job, attempt, model, optimizer, world, mirror)
     position = checkpoints.restore()
     world.share_parameters(model)
     attempt = _measured(attempt, job, fill, world)
@@ -120,6 +115,30 @@ def _train(
         mirror.note()
     with stop.handling():
         return train_loop(run)
+
+
+def _open_checkpoints(
+    job: Preparation,
+    attempt: Attempt,
+    model: "LanguageModel",
+    optimizer: "AdamW",
+    world: "World",
+    mirror: "Mirror | None",
+) -> "Checkpoints":
+    """Of this attempt's run, which must be one of the same spec."""
+    from ten.train.checkpoint import Checkpoints
+
+    spec = attempt.record.spec
+    return Checkpoints(
+        attempt.folder / "checkpoints",
+        model=model,
+        optimizer=optimizer,
+        settings=job.spec.checkpoint,
+        spec=spec,
+        world=world,
+        accept=lambda saved, where: refuse_other_spec(saved, spec, where),
+        mirror=mirror,
+    )
 
 
 def _agree(job: Preparation, world: "World") -> None:

@@ -92,7 +92,9 @@ def _fetched(name: str | None, store: Store, cache_dir: Path) -> Run:
         }
         name = _latest(saved, store)
     folder = run_folder(store, name, cache_dir)
-    recover(StoredRun(store, name), folder, CheckpointSettings())
+    stored = StoredRun(store, name)
+    stored.look()
+    recover(stored, folder, CheckpointSettings())
     if not complete(folder / "checkpoints"):
         raise MissingInput(f"{store.url}/runs/{name}: no checkpoint yet; `ten train` writes one")
     return _open(folder)

@@ -6,18 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from ten.attempt import Attempt, held, limited, measured, plan_attempt, recorded
+from ten.attempt import Attempt, held, limited, measured, mirrored, plan_attempt, recorded
 from ten.errors import Resumable, SpecError
 from ten.job import JobSpec, load_job
 from ten.preparation import Preparation
 from ten.runs import run_folder
+from ten.train.checkpoint_files import complete
 from ten.train.run_record import read_run
 from ten.train.stopping import StopRequest
+from tests.train.remote import Remote, make_checkpoint
 
 
 @pytest.fixture
@@ -186,3 +189,36 @@ def test_without_a_limit_nothing_asks() -> None:
     stop = StopRequest()
     with limited(JobSpec(), stop):
         assert not stop()
+
+
+def _remote_job(text: Path, store: Remote, machine: str, *sets: str) -> Preparation:
+    """The job on a machine of its own, over a store that is no folder."""
+    flags = {"data.dataset": str(text), "data.seq_len": 8, "data.cache_dir": str(text.parent / machine), "run": "r"}
+    job = Preparation(load_job(None, flags, ["train.steps=9", *sets]))
+    job.place.__dict__["store"] = store
+    return job
+
+
+def test_on_another_machine_an_attempt_goes_on_from_the_stores_record_and_checkpoint(text: Path) -> None:
+    store, stop = Remote(), StopRequest()
+    job = _remote_job(text, store, "first", "train.gradient_accumulation=4")
+    attempt = _planned(job, 1)
+    assert attempt.folder.is_relative_to(text.parent / "first" / "runs")
+    with mirrored(attempt, job.spec, stop) as mirror, recorded(attempt, job, "cpu", 1, 0):
+        assert mirror is not None
+        mirror.note()
+        mirror.offer(make_checkpoint(attempt.folder, 2))
+    there = plan_attempt(_remote_job(text, store, "second", "train.gradient_accumulation=4"), ranks=2)
+    assert there.folder.is_relative_to(text.parent / "second" / "runs")
+    assert (there.micro_batches, there.record.created) == (2, attempt.record.created)
+    assert [path.name for path in complete(there.folder / "checkpoints")] == ["step-00000002"]
+    assert (there.folder / "tokenizer.json").exists()
+    with pytest.raises(SpecError, match=r"model\.layers"):
+        plan_attempt(_remote_job(text, store, "third", "model.layers=1"), ranks=1)
+
+
+def test_a_run_in_a_folder_has_no_mirror(text: Path) -> None:
+    job = _job(text, "train.steps=3")
+    with mirrored(plan_attempt(job, 1), job.spec, StopRequest()) as mirror:
+        assert mirror is None
+    assert "mirror" not in [thread.name for thread in threading.enumerate()]

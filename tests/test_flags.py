@@ -3,7 +3,8 @@
 import pytest
 
 from ten.errors import SpecError
-from ten.flags import job_settings, parse_arguments
+from ten.flags import parse_arguments
+from ten.job_flags import job_settings
 
 
 def _settings(*words: str) -> dict[str, object]:

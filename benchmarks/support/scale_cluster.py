@@ -1,19 +1,18 @@
 """A cluster and its bucket, event by event: nodes that pull the same shards in the same order, or push their own.
 
 Requests are what matters here: who asks when, what the bucket refuses, who waits. The bucket lets in so many in every
-second of the clock. A refused request is sent again after 0.2 s, doubled up to 20 s, with jitter.
+second of the clock, and a refused request is sent again after the pause that our client makes.
 """
 
 import heapq
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
+from ten.calls.retry import backoff_s
 from ten.data.order import era_bounds
-
-_RETRY_S, _RETRY_MOST_S = 0.2, 20.0
 
 
 class Network(NamedTuple):
@@ -25,6 +24,8 @@ class Network(NamedTuple):
     node_bytes_per_s: float = 1.25e9
     connections: int = 8
     """Of a node."""
+    pulls: int = 2
+    """Shards that a node pulls side by side."""
 
 
 class Seen(NamedTuple):
@@ -62,8 +63,7 @@ class Cluster:
         """One request that moves so many bytes; `done` when it is answered, after as many tries as that takes."""
         if self.let_in[int(self.now)] >= self.network.bucket_per_s:
             self.refused += 1
-            pause = min(_RETRY_MOST_S, _RETRY_S * 2**tries) * self.random.uniform(0.5, 1.0)
-            self.after(pause, lambda: self.request(size, done, tries + 1))
+            self.after(backoff_s(tries, self.random.random()), lambda: self.request(size, done, tries + 1))
             return
         self.let_in[int(self.now)] += 1
         self.bytes += size
@@ -89,7 +89,7 @@ class _Connections:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._free = cluster.network.connections
-        self._waiting: list[tuple[Iterator[int], Callable[[], None]]] = []
+        self._waiting: deque[tuple[Iterator[int], Callable[[], None]]] = deque()
 
     def send(self, sizes: Sequence[int], done: Callable[[], None]) -> None:
         """Send requests one after another."""
@@ -99,7 +99,7 @@ class _Connections:
     def _take(self) -> None:
         if self._free and self._waiting:
             self._free -= 1
-            self._go_on(*self._waiting.pop(0))
+            self._go_on(*self._waiting.popleft())
 
     def _go_on(self, sizes: Iterator[int], done: Callable[[], None]) -> None:
         size = next(sizes, None)
@@ -111,12 +111,48 @@ class _Connections:
         self._take()
 
 
+class _Pulls:
+    """One node's pulls: so many shards at a time, of each the first request alone and then the others side by side."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._connections = _Connections(cluster)
+        self._free = cluster.network.pulls
+        self._waiting: deque[tuple[Sequence[int], Callable[[], None]]] = deque()
+
+    def begin(self, sizes: Sequence[int], done: Callable[[], None]) -> None:
+        """Send what comes before any shard."""
+        self._connections.send(sizes, done)
+
+    def pull(self, sizes: Sequence[int], done: Callable[[], None]) -> None:
+        """Pull a shard by requests of these bytes."""
+        self._waiting.append((sizes, done))
+        self._take()
+
+    def _take(self) -> None:
+        if not self._free or not self._waiting:
+            return
+        self._free -= 1
+        (first, *rest), done = self._waiting.popleft()
+
+        def arrived() -> None:
+            self._free += 1
+            done()
+            self._take()
+
+        def go_on() -> None:
+            each = _countdown(len(rest), arrived)
+            for size in rest:
+                self._connections.send([size], each)
+
+        self._connections.send([first], go_on if rest else arrived)
+
+
 class _Training:
     """Nodes that train in step: an era begins when every node has all its shards, and then they ask for the next."""
 
-    def __init__(self, cluster: Cluster, nodes: int, parts: Sequence[Sequence[int]], shard_s: float) -> None:
-        self._cluster, self._parts, self._shard_s = cluster, parts, shard_s
-        self._nodes = [_Connections(cluster) for _ in range(nodes)]
+    def __init__(self, cluster: Cluster, nodes: int, shard: Sequence[int], shard_s: float) -> None:
+        self._cluster, self._shard, self._shard_s = cluster, shard, shard_s
+        self._nodes = [_Pulls(cluster) for _ in range(nodes)]
         self._ready: Counter[int] = Counter()
         """Nodes that have an era's shards."""
         self._ends = 0.0
@@ -127,7 +163,7 @@ class _Training:
     def start(self, requests: Sequence[int]) -> None:
         """What every node sends before it can train on its first rows."""
         for node in self._nodes:
-            node.send(requests, lambda: self._has(0))
+            node.begin(requests, lambda: self._has(0))
 
     def _has(self, era: int) -> None:
         self._ready[era] += 1
@@ -148,10 +184,9 @@ class _Training:
 
     def _ask(self, era: int, then: Callable[[], None]) -> None:
         for node in self._nodes:
-            arrived = _countdown(_units(era) * len(self._parts), then)
+            arrived = _countdown(_units(era), then)
             for _ in range(_units(era)):
-                for part in self._parts:
-                    node.send(part, arrived)
+                node.pull(self._shard, arrived)
 
 
 def _units(era: int) -> int:
@@ -173,15 +208,15 @@ def _countdown(times: int, then: Callable[[], None]) -> Callable[[], None]:
 
 
 def simulate_training(
-    network: Network, nodes: int, start: Sequence[int], parts: Sequence[Sequence[int]], shard_s: float, eras: int
+    network: Network, nodes: int, start: Sequence[int], shard: Sequence[int], shard_s: float, eras: int
 ) -> Seen:
     """Nodes that begin on empty disks.
 
-    `start` are the bytes of each request that a node sends before its first step, `parts` those of a shard, of which
-    each may be sent beside the others; `shard_s` is what training on a shard takes.
+    `start` are the bytes of each request that a node sends before its first step, `shard` those for a shard, `shard_s`
+    is what training on a shard takes.
     """
     cluster = Cluster(network)
-    training = _Training(cluster, nodes, parts, shard_s)
+    training = _Training(cluster, nodes, shard, shard_s)
     training.start(start)
     cluster.run(lambda: training.era >= eras)
     return cluster.seen(training.waited_s, training.started_s)

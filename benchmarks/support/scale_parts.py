@@ -1,5 +1,6 @@
 """Time and memory of each part of the data path on a recipe of many units, by the code that trains."""
 
+import hashlib
 import random
 import tempfile
 import time
@@ -33,7 +34,7 @@ class Cost(NamedTuple):
 
     part: str
     seconds: float
-    """Of one call, where it was called many times."""
+    """CPU time, which other work on the machine hardly changes; of one call, where it was called many times."""
     peak: int
     """Bytes of resident memory at its highest above what there was before."""
     note: str = ""
@@ -42,9 +43,9 @@ class Cost(NamedTuple):
 def measured(part: str, do: Callable[[], T], times: int = 1) -> tuple[T, Cost]:
     """A call's result and what it took."""
     before = _restart_peak()
-    began = time.perf_counter()
+    began = time.process_time()
     result = do()
-    seconds = (time.perf_counter() - began) / times
+    seconds = (time.process_time() - began) / times
     return result, Cost(part, seconds, max(0, _status("VmHWM") - before))
 
 
@@ -144,6 +145,7 @@ def room_costs(recipe: Recipe, present: int = 512) -> list[Cost]:
         for unit in range(present):
             with cache.path(unit).open("wb") as file:
                 file.truncate(SHARD_BYTES)
+        _, seen = measured("a shard's file seen in the folder", cache.present, present)
         room, opened = measured(f"room on a disk with {present} shards", lambda: Room(cache, present * SHARD_BYTES))
         step = 64 * SEQ_LEN
         at = Cursor(fingerprint=recipe.fingerprint, seed=7, seq_len=SEQ_LEN, epoch=1)
@@ -154,7 +156,15 @@ def room_costs(recipe: Recipe, present: int = 512) -> list[Cost]:
                 room.admit(era_units(7, 1, era + 1, recipe.training_units))
 
         _, passed = measured("an era passed in the room", train, 100)
-    return [opened, passed]
+    return [seen, opened, passed]
+
+
+def packing_costs(recipe: Recipe, shard_bytes: bytes) -> list[Cost]:
+    """What whoever packs everything keeps of it, and what a shard's hash costs whoever reads it."""
+    units = len(recipe.units)
+    _, kept = measured("entries of all shards, as `ten pack` keeps them", lambda: {e.unit: e for e in entries(units)})
+    _, hashed = measured("a shard hashed", lambda: hashlib.sha256(shard_bytes))
+    return [kept, hashed]
 
 
 def order_to_packer(recipe: Recipe) -> Cost:

@@ -6,19 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from benchmarks.support.scale_corpus import entries, listing, recipe_for, shard_file
-from ten.data.manifest import make_entry, make_manifest
+from ten.data.manifest import ShardEntry, make_entry, make_manifest
 from ten.data.published import PublishedPack
+from ten.data.recipe import Recipe
 from ten.data.shards import parse_shard
 from ten.store.opening import open_store
 from tests.standins.s3 import S3Request, S3Stand
 
-_FILES = 60
-"""Enough for more units than a page has."""
-_UNIT = 1500
-"""One whose entry is in a page."""
+_UNIT = 500
+"""One of the units whose shards are really made, beside the first."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +39,14 @@ class Operation:
         )
 
 
-def count_requests() -> dict[str, Operation]:
-    """Each operation by its name, in the order of a pack's life."""
+def count_requests(files: int) -> dict[str, Operation]:
+    """Each operation by its name, in the order of the life of a pack of so many files."""
     with S3Stand() as stand, tempfile.TemporaryDirectory() as folder:
         os.environ |= stand.environment()
-        return _operate(stand, Path(folder))
+        return _operate(stand, Path(folder), recipe_for(listing(files)))
 
 
-def _operate(stand: S3Stand, folder: Path) -> dict[str, Operation]:
-    recipe = recipe_for(listing(_FILES))
+def _operate(stand: S3Stand, folder: Path, recipe: Recipe) -> dict[str, Operation]:
     pack = PublishedPack(open_store(f"{stand.new_bucket()}/scale"), recipe)
     found: dict[str, Operation] = {}
 
@@ -60,17 +56,20 @@ def _operate(stand: S3Stand, folder: Path) -> dict[str, Operation]:
         found[name] = Operation(name, tuple(stand.log()))
 
     file, copy = folder / "shard", folder / "copy"
-    real = {}
+    real: dict[int, ShardEntry] = {}
+    pages: dict[str, bytes] = {}
     for unit in (0, _UNIT):
         file.write_bytes(shard_file(recipe, unit))
         real[unit] = make_entry(parse_shard(file.read_bytes(), "shard", verify=False).header, file.read_bytes())
         counted("shard pushed", lambda unit=unit: pack.send(real[unit], file))
     counted("shard found by a second packer", lambda: pack.entry(_UNIT))
-    manifest = make_manifest(recipe, (real.get(e.unit, e) for e in entries(len(recipe.units))), 1, pack.write_page)
+    listed = (real.get(entry.unit, entry) for entry in entries(len(recipe.units)))
+    manifest = make_manifest(recipe, listed, 1, lambda name, page: pages.setdefault(name, page))
+    counted("page of the manifest published", lambda: pack.write_page(*next(iter(pages.items()))))
     counted("pack published", lambda: pack.publish(manifest))
     reader = PublishedPack(open_store(pack.address.partition("/packs/")[0]), recipe)
     counted("manifest read", reader.manifest)
-    counted("first rows read", lambda: reader.beginning(msgspec.structs.replace(real[0])))
+    counted("first rows read", lambda: reader.beginning(real[0]))
     counted("shard pulled, its manifest first", lambda: reader.fetch(0, copy))
     counted("shard pulled", lambda: reader.fetch(_UNIT, copy))
     return found

@@ -1,10 +1,11 @@
 """The pack verb: every unit of a recipe → shards, then the manifest; goes on where an earlier attempt stopped."""
 
 import logging
-import threading
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
+from typing import Protocol
 
 import msgspec
 
@@ -12,15 +13,12 @@ from ten import logs
 from ten.data.cache import ShardCache
 from ten.data.encoder_choice import open_encoder
 from ten.data.estimate import epoch_tokens
-from ten.data.growing import journal_of, journal_path, packed_until
+from ten.data.growing import journal_path, packed_until
 from ten.data.manifest import Manifest, ShardEntry, make_manifest
 from ten.data.pack_progress import PackProgress
-from ten.data.pack_room import PackRoom
-from ten.data.packing import Work, pack_unit
+from ten.data.pack_threads import PackThreads
 from ten.data.published import Packing
-from ten.data.recipe import Recipe
 from ten.errors import DataError
-from ten.hub.address import is_hub
 from ten.store.durable import writing
 from ten.text.documents import BATCH_ROWS
 from ten.text.engines import Encoder
@@ -31,6 +29,17 @@ _ASKING = 16
 """Questions to a store at a time."""
 _ROUNDS = 3
 """How often shards are made that another process deletes meanwhile."""
+
+
+Finished = Generator[ShardEntry, None, None]
+"""Shards as they get finished. Closing it ends the work."""
+
+
+class Packers(Protocol):
+    """Who packs units: threads of this process, or machines elsewhere."""
+
+    def pack(self, units: list[int], encoder: Encoder, made: PackProgress) -> Finished:
+        """Pack the units in any order; each entry as its shard is on its way to where it belongs."""
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,10 +59,12 @@ def pack_all(
     batch_rows: int = BATCH_ROWS,
     force: bool = False,
     limit: int | None = None,
+    packers: Packers | None = None,
 ) -> Packed:
     """Pack what is missing, then publish the manifest. `force` packs everything anew.
 
-    In front of a store that is no folder, shards that are there make way for others beyond `limit` bytes.
+    In front of a store that is no folder, shards that are there make way for others beyond `limit` bytes. `packers`
+    do the work instead of `threads` of this process.
 
     Raises DataError when the corpus has no text, or when another process goes on deleting shards. Killed at any
     moment, it leaves whole shards and no manifest.
@@ -69,7 +80,7 @@ def pack_all(
     cache.pack.retract()
     made = PackProgress(recipe, missing)
     made.announce()
-    room = PackRoom(cache, limit)
+    packers = packers or PackThreads(cache, threads=threads, batch_rows=batch_rows, limit=limit)
     with logs.progress("pack", len(recipe.units), " shards", done=len(whole)) as bar, logs.reporting(bar, made.tell):
         first = missing[0] if missing else 0
         encoder, notes = open_encoder(recipe, recipe.units[first], engine, packed_until(cache, first))
@@ -78,9 +89,10 @@ def pack_all(
         epoch = epoch_tokens(recipe, encoder.encode)  # now: the start of the corpus may be at hand
         packing = _announce(cache, epoch) if cache.uploads is not None else None
         for _ in range(_ROUNDS):
-            for entry in _pack_units(cache, missing, encoder, threads, batch_rows, made, room):
-                whole[entry.unit] = entry
-                bar.update()
+            with closing(_told(packers.pack(missing, encoder, made), made)) as entries:
+                for entry in entries:
+                    whole[entry.unit] = entry
+                    bar.update()
             _drain(cache)
             missing = _lost(cache, made)
             bar.update(-len(missing))
@@ -90,6 +102,15 @@ def pack_all(
         cache.pack.announce(made.account(packing))
     manifest = _finish(cache, whole, epoch, missing)
     return Packed(manifest=manifest, packed=made.packed, engine=encoder.name)
+
+
+def _told(entries: Finished, made: PackProgress) -> Finished:
+    """The same; how far it went is said when it ends early."""
+    try:
+        yield from entries
+    except BaseException:
+        log.info("%s are packed", made.shards)
+        raise
 
 
 def _announce(cache: ShardCache, epoch: int) -> Packing:
@@ -143,51 +164,6 @@ def _finish(cache: ShardCache, whole: dict[int, ShardEntry], epoch: int, lost: l
         raise DataError(f"{recipe.corpus.dataset}: empty corpus: none of its records has any text")
     cache.pack.publish(manifest)
     return manifest
-
-
-def _pack_units(
-    cache: ShardCache,
-    units: list[int],
-    encoder: Encoder,
-    threads: int,
-    batch_rows: int,
-    made: PackProgress,
-    room: PackRoom,
-) -> Iterator[ShardEntry]:
-    recipe, stopped = cache.recipe, threading.Event()
-
-    def pulse() -> None:
-        if stopped.is_set():
-            raise CancelledError
-
-    def pack(unit: int) -> ShardEntry:
-        room.make(unit, pulse)
-        with journal_of(cache, unit) as journal:
-            work = Work(batch_rows=batch_rows, pulse=pulse, journal=journal)
-            made.start(work)
-            return cache.add(unit, pack_unit(recipe, recipe.units[unit], encoder, work))
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="pack") as pool:
-        futures = [pool.submit(pack, unit) for unit in units]
-        try:
-            for future in as_completed(futures):
-                entry = future.result()
-                made.finish()
-                yield entry
-        except BaseException:
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            _hang_up(recipe)
-            log.info("%s are packed", made.shards)
-            raise
-
-
-def _hang_up(recipe: Recipe) -> None:
-    """End what is being fetched: a thread that waits for the hub would keep the process for as long as its patience."""
-    if any(is_hub(file.path) for file in recipe.corpus.files):
-        from ten.hub.ranges import dismiss_all
-
-        dismiss_all()
 
 
 def _manifest(cache: ShardCache) -> Manifest | None:

@@ -63,7 +63,8 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Engine, Meta(description="Encoder to try first; each must prove that it gives the ids of tokenizers.")
     ] = "auto"
     cache_dir: Annotated[
-        str | None, Meta(description="Folder for shards and trained tokenizers in front of the store.")
+        str | None,
+        Meta(description="Folder for shards and trained tokenizers in front of the store; unset: TEN_CACHE_DIR."),
     ] = None
     keep_files: Annotated[
         bool, Meta(description="Keep the raw files of a hub dataset under cache_dir when packing.")

@@ -8,7 +8,7 @@ from ten.calls.patience import read_patience
 from ten.data.settings import DataSettings
 from ten.dataset.place import Place
 from ten.dataset.reading import Reading, listing_request
-from ten.errors import DataError, MissingInput
+from ten.errors import MissingInput
 from ten.job import JobSpec
 from ten.text.corpus import Corpus
 from ten.text.elsewhere import find_listing, listing_key
@@ -89,17 +89,10 @@ def _packed_elsewhere(spec: JobSpec, place: Place, read: Read) -> Reading | None
     if spec.mode == "pack" or (listed := find_listing(place.store, listing_request(spec))) is None:
         return None
     reading = read(listed)
-    if spec.mode != "pretok" and not _is_finished(reading):
+    if spec.mode != "pretok" and not reading.is_packed:
         return None
     _tell(spec, place, "is not on this machine; what another one packed is read")
     return reading
-
-
-def _is_finished(reading: Reading) -> bool:
-    try:
-        return not reading.must_train_tokenizer and reading.manifest is not None
-    except DataError:  # it would have to be packed again, which takes the files
-        return False
 
 
 def _tell(spec: JobSpec, place: Place, what: str) -> None:

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 
 from ten.calls.patience import read_patience
 from ten.data.manifest import Manifest
@@ -15,6 +16,7 @@ from ten.job import JobSpec, pack_command
 from ten.text.bpe import kept_tokenizer, publish_tokenizer, trained_tokenizer
 from ten.text.corpus import STDLIB, Corpus
 from ten.text.elsewhere import ListingRequest, publish_listing
+from ten.text.hub_tokenizer import is_hub_name, keep_in_store, take_from_store
 from ten.text.pins import pinned_units
 from ten.text.tokens import DEFAULT_TRAINED_VOCABULARY, Tokenizer, load_tokenizer, trained_vocabulary
 from ten.text.units import Unit
@@ -38,8 +40,10 @@ class Reading:
 
     @property
     def must_train_tokenizer(self) -> bool:
-        """Whether the tokenizer is to be trained and neither cache nor store has it."""
-        return self.given_tokenizer is None and self._vocabulary is not None and self._kept_tokenizer is None
+        """Whether the tokenizer is to be trained, was not by this job, and neither cache nor store has it."""
+        if self._vocabulary is None or self.given_tokenizer is not None or "tokenizer" in vars(self):
+            return False
+        return self._kept_tokenizer is None
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -48,6 +52,8 @@ class Reading:
             return self.given_tokenizer
         data, cache_dir = self.spec.data, self.place.cache_dir
         if self._vocabulary is None:
+            if self._shares_hub_tokenizer:
+                take_from_store(data.tokenizer, cache_dir, self.place.store)
             return load_tokenizer(tokenizer_name(self.spec), data.end_of_document, cache_dir)
         if self._kept_tokenizer is not None:
             return self._kept_tokenizer
@@ -88,6 +94,14 @@ class Reading:
         return self.pack.packing()
 
     @property
+    def is_packed(self) -> bool:
+        """Whether the pack is finished; not while its tokenizer is still to be trained."""
+        try:
+            return not self.must_train_tokenizer and self.manifest is not None
+        except DataError:  # whoever reads the pack says so
+            return False
+
+    @property
     def is_begun(self) -> bool:
         """Whether the pack is finished, or somebody has begun to make it."""
         if self.must_train_tokenizer:
@@ -99,9 +113,12 @@ class Reading:
 
     def begin(self) -> None:
         """Let machines that have not these files find the pack that is going to be made of them."""
+        place = self.place
+        if place.is_remote and self.given_tokenizer is None and self._vocabulary is not None:
+            publish_tokenizer(self.corpus, self._vocabulary, place.cache_dir, place.store)
+        if self._shares_hub_tokenizer:
+            keep_in_store(self.spec.data.tokenizer, place.cache_dir, place.store)
         self._publish(replace=False)
-        if self.place.is_remote and self.given_tokenizer is None and self._vocabulary is not None:
-            publish_tokenizer(self.corpus, self._vocabulary, self.place.cache_dir, self.place.store)
 
     def finish(self, manifest: Manifest) -> None:
         """Remember that the pack is finished, and let the other machines read this one from now on."""
@@ -119,6 +136,12 @@ class Reading:
             f"{said}; this job reads another pack than those in the store ({others}): where there is network make it "
             f"with `{pack_command(self.spec)}`"
         )
+
+    @property
+    def _shares_hub_tokenizer(self) -> bool:
+        """Whether the tokenizer is a hub's, at a commit that all machines over the store must agree on."""
+        name = self.spec.data.tokenizer
+        return self.place.is_remote and self.given_tokenizer is None and is_hub_name(name) and not Path(name).exists()
 
     @cached_property
     def _vocabulary(self) -> int | None:

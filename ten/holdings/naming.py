@@ -63,13 +63,22 @@ def find_at(address: str) -> tuple[Store, list[Holding]]:
 
 
 def find_all(store: Store) -> list[Holding]:
-    """Every pack and run of a store."""
+    """Every pack and run of a store; of a cache folder also the runs that are kept there for other stores."""
     return [
-        Holding(kind=kind, name=name, prefix=f"{folder}/{name}")
+        Holding(kind=kind, name=prefix.rpartition("/")[2], prefix=prefix)
         for folder, kind in _FOLDERS.items()
         for name in store.children(folder)
-        if store.root is None or (store.root / folder / name).is_dir()
+        for prefix in _prefixes(store, f"{folder}/{name}", _SIGNS[kind])
     ]
+
+
+def _prefixes(store: Store, prefix: str, sign: str) -> list[str]:
+    """Where there is a pack or run: at `prefix`, or one level below; nowhere where that is a file."""
+    if store.root is None:
+        return [prefix]
+    path = store.root / prefix
+    below = [] if (path / sign).is_dir() else sorted(path.glob(f"*/{sign}"))
+    return [found.parent.relative_to(store.root).as_posix() for found in below] or [prefix] * path.is_dir()
 
 
 def find_named(name: str, store: Store) -> Holding:

@@ -47,36 +47,22 @@ class S3Store:
         for last in (False, True):
             reading = Reading(self._bucket, key)
             try:
-                head = reading.open()
                 data = reading.take()
             except Changed:
                 continue
-            found = hashlib.sha256(data).hexdigest()
-            if head.sha256 in (None, found):
+            found, noted = hashlib.sha256(data).hexdigest(), reading.head.sha256 if reading.head else None
+            if noted in (None, found):
                 return data
             if last:
-                raise DataError(f"{self.url}/{key}: damaged: sha256 {found[:12]}… instead of {str(head.sha256)[:12]}…")
+                raise DataError(f"{self.url}/{key}: damaged: sha256 {found[:12]}… instead of {str(noted)[:12]}…")
         raise StoreError(f"{self.url}/{key}: was replaced twice while it was read")
 
     def read_range(self, key: str, start: int, length: int) -> bytes:
         """Exactly `length` bytes from `start`; StoreError when the object ends before."""
-        there = None
-        for _ in range(_TRIES):
-            if not length:
-                there = self._head(checked_key(key, self.url)).bytes
-                data = b""
-            else:
-                reading = Reading(self._bucket, checked_key(key, self.url), start, start + length)
-                try:
-                    there = reading.open().bytes
-                    data = reading.take()
-                except Changed:
-                    continue
-                except Refused as refused:
-                    there, data = refused.size, b""
-            if len(data) == length and (there is None or start <= there):
-                return data
-            break
+        checked_key(key, self.url)
+        data, there = self._span(key, start, length)
+        if len(data) == length and (there is None or start <= there):
+            return data
         left = "fewer are" if there is None else f"only {max(0, there - start)}"
         raise StoreError(f"{self.url}/{key}: {length} bytes wanted at {start}, {left} there; is it cut short?")
 
@@ -164,15 +150,25 @@ class S3Store:
         self._bucket.close()
 
     def _head(self, key: str) -> Head:
-        for end in (1, None):  # an empty object has no first byte
-            reading = Reading(self._bucket, key, 0, end)
+        reading = Reading(self._bucket, key, 0, 1)
+        try:
+            return reading.open()
+        finally:
+            reading.close()
+
+    def _span(self, key: str, start: int, length: int) -> tuple[bytes, int | None]:
+        """What is there of a range, and how long the object is, where that is known."""
+        if not length:
+            return b"", self._head(key).bytes
+        for _ in range(_TRIES):
+            reading = Reading(self._bucket, key, start, start + length)
             try:
-                return reading.open()
-            except Refused:
+                return reading.take(), reading.head.bytes if reading.head else None
+            except Changed:
                 continue
-            finally:
-                reading.close()
-        raise StoreError(f"{self.url}/{key}: answered with no bytes and no size")
+            except Refused as refused:
+                return b"", refused.size
+        raise StoreError(f"{self.url}/{key}: was replaced twice while it was read")
 
     def _checked(self, key: str, sha256: str, write: Callable[[], Any]) -> None:
         """Write, and see that the bytes arrived; once more when they did not."""

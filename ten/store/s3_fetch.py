@@ -66,6 +66,8 @@ def _fetch(
             for data in _ranges(bucket, crew, key, copy.bytes, reading, head):
                 copy.append(data)
                 advance(len(data))
+            if copy.bytes != head.bytes:
+                raise Changed
         except Changed:
             _begin_anew(copy, advance)
             continue
@@ -83,9 +85,13 @@ def _open(bucket: S3Bucket, key: str, start: int) -> tuple[Reading, Head]:
     reading = Reading(bucket, key, start, start + RANGE)
     try:
         return reading, reading.open()
-    except Refused:  # nothing lies there: it is all there, or less than there was
-        last = Reading(bucket, key)
-        return last, last.open()
+    except Refused:  # nothing lies there: all is here, or more than there is
+        last = Reading(bucket, key, 0, 1)
+        head = last.open()
+        if start < head.bytes:
+            last.close()
+            raise Changed from None
+        return last, head
 
 
 def _ranges(bucket: S3Bucket, crew: Crew, key: str, start: int, first: Reading, head: Head) -> Iterator[bytes]:
@@ -102,7 +108,7 @@ def _ranges(bucket: S3Bucket, crew: Crew, key: str, start: int, first: Reading, 
             waiting.append(crew.submit(lambda hangup: Reading(bucket, key, at, end, hangup).take(head)))
 
     try:
-        for _ in range(crew.width - 1):
+        for _ in range(max(1, crew.width - 1)):
             send_off()
         yield first.take()
         while waiting:

@@ -36,6 +36,7 @@ def folder_names(bucket: S3Bucket, folder: str) -> Sequence[str]:
 
 def _pages(bucket: S3Bucket, subject: str, **wanted: Any) -> Iterator[dict[str, Any]]:
     marker = ""
+    known = {marker}
     while True:
         page = bucket.ask("list_objects", subject, Marker=marker, **wanted)
         yield page
@@ -43,10 +44,10 @@ def _pages(bucket: S3Bucket, subject: str, **wanted: Any) -> Iterator[dict[str, 
             return
         last = [item["Key"] for item in page.get("Contents", [])]
         last += [item["Prefix"] for item in page.get("CommonPrefixes", [])]
-        following = page.get("NextMarker") or max(last, default="")
-        if following <= marker:
+        marker = page.get("NextMarker") or max(last, default="")
+        if marker in known:
             raise StoreError(f"{bucket.name(subject)}: {bucket.settings.host} lists the same names again and again")
-        marker = following
+        known.add(marker)
 
 
 def _is_object(key: str) -> bool:

@@ -11,6 +11,7 @@ from ten.calls.hangup import Hangup
 from ten.calls.patience import Persistence
 from ten.calls.retry import Pace, Transient
 from ten.store.s3_bucket import Answer, S3Bucket
+from ten.store.s3_refusals import Refused
 from ten.units import format_seconds
 
 _AT_ONCE = 2**20
@@ -68,15 +69,10 @@ class Reading:
 
     def _open(self) -> Head:
         at = self._start + self._count
-        wanted = (
-            {}
-            if not at and self._end is None
-            else {"Range": f"bytes={at}-{'' if self._end is None else self._end - 1}"}
-        )
-        answer = self._bucket.attempt("get_object", self._key, self._persistence, **wanted)
+        answer = self._answer(at)
         self._body = answer["Body"]
         try:
-            head = _head_of(answer, at if wanted else None)
+            head = _head_of(answer, at)
             if self.head is not None:
                 _check_same(head, self.head)
         except BaseException:
@@ -84,6 +80,16 @@ class Reading:
             raise
         self.head = self.head or head
         return self.head
+
+    def _answer(self, at: int) -> Answer:
+        """Always asked for as a range: only then does the answer say how long the whole is, and not just itself."""
+        wanted = f"bytes={at}-{'' if self._end is None else self._end - 1}"
+        try:
+            return self._bucket.attempt("get_object", self._key, self._persistence, Range=wanted)
+        except Refused:
+            if at:
+                raise
+            return self._bucket.attempt("get_object", self._key, self._persistence)  # empty: it has no range
 
     def _receive(self) -> None:
         head = self._open() if self._body is None else self.head
@@ -129,15 +135,15 @@ def note_of(text: str | None) -> str | None:
     return None if text is None else unquote(text)
 
 
-def _head_of(answer: Answer, at: int | None) -> Head:
+def _head_of(answer: Answer, at: int) -> Head:
     """Raises Transient when the answer is not from byte `at` on."""
-    size = int(answer["ContentLength"])
-    if at is not None:
-        unit, _, span = str(answer.get("ContentRange", "")).partition(" ")
-        first, _, total = span.partition("-")[0], None, span.rpartition("/")[2]
-        if unit != "bytes" or first != str(at) or not total.isdecimal():
-            raise Transient(f"answered with {span or 'the whole'} where bytes from {at} on were asked for")
-        size = int(total)
+    unit, _, span = str(answer.get("ContentRange", "")).partition(" ")
+    first, total = span.partition("-")[0], span.rpartition("/")[2]
+    if span and (unit != "bytes" or first != str(at) or not total.isdecimal()):
+        raise Transient(f"answered with {span!r} where bytes from {at} on were asked for")
+    if not span and at:
+        raise Transient(f"answered with the whole where bytes from {at} on were asked for")
+    size = int(total) if span else int(answer["ContentLength"])
     metadata = answer.get("Metadata", {})
     return Head(
         bytes=size,

@@ -137,6 +137,13 @@ def list_corpus(dataset: str, ignoring: Path | None = None) -> Corpus:
     return Corpus(dataset=dataset, slug=local_slug(dataset), revision="local", files=files)
 
 
+def is_as_listed(file: SourceFile) -> bool:
+    """Whether a file on this disk has the size and the samples of the listing. Raises what reading it raises."""
+    path = Path(file.path)
+    size = path.stat().st_size
+    return size == file.bytes and _probe(path, size) == file.probe
+
+
 def file_address(repo: str, commit: str, name: str) -> str:
     """Where a file of a hub dataset lies."""
     return str(HubAddress(kind="datasets", repo=repo, revision=commit, path=name))

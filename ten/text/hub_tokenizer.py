@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ten.errors import MissingInput, ServiceUnavailable, SpecError
+import msgspec
+
+from ten.errors import DataError, MissingInput, ServiceUnavailable, SpecError
 from ten.hub.address import HubAddress
 from ten.store.durable import write_atomically
+from ten.store.protocol import Store
+from ten.store.side_by_side import read_side_by_side
 
 if TYPE_CHECKING:
     from ten.hub.transport import Transport
@@ -21,6 +25,13 @@ log = logging.getLogger(__name__)
 _NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:@([\w./-]+))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FILE = "tokenizer.json"
+
+
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A pinned tokenizer as an object of a store."""
+
+    commit: str
+    content: str
 
 
 def is_hub_name(name: str) -> bool:
@@ -47,6 +58,33 @@ def hub_tokenizer(
         return tree
     path = _kept(name, commit, cache_dir)
     return parse_definition(path.read_bytes(), str(path))
+
+
+def take_from_store(name: str, cache_dir: Path, store: Store) -> None:
+    """Pin a tokenizer here as a store has it, where the cache has none and the store does.
+
+    Raises DataError when what the store has is damaged.
+    """
+    pin, commit = _pinned(name, cache_dir)
+    if commit is not None and _kept(name, commit, cache_dir).is_file():
+        return
+    (data,) = read_side_by_side(store, [_key(pin)])
+    if data is None:
+        return
+    try:
+        stored = msgspec.json.decode(data, type=_Stored)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{store.url}/{_key(pin)}: no tokenizer ({error}); delete it to have it made anew") from None
+    write_atomically(_kept(name, stored.commit, cache_dir), stored.content.encode())
+    write_atomically(pin, f"{stored.commit}\n".encode())
+
+
+def keep_in_store(name: str, cache_dir: Path, store: Store) -> None:
+    """Let other machines take a tokenizer that is pinned here from the store, unless it has one by that name."""
+    pin, commit = _pinned(name, cache_dir)
+    if commit is not None:
+        content = _kept(name, commit, cache_dir).read_text(encoding="utf-8")
+        store.write_new(_key(pin), msgspec.json.encode(_Stored(commit=commit, content=content)))
 
 
 def parse_definition(content: bytes, where: str) -> dict[str, Any]:
@@ -81,6 +119,10 @@ def _pinned(name: str, cache_dir: Path) -> tuple[Path, str | None]:
     if not _COMMIT.fullmatch(commit):
         raise SpecError(f"{pin}: names no commit; delete it to ask the hub again")
     return pin, commit
+
+
+def _key(pin: Path) -> str:
+    return f"tokenizers/{pin.name}.json"
 
 
 def _kept(name: str, commit: str, cache_dir: Path) -> Path:

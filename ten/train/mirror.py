@@ -48,7 +48,7 @@ class Mirror:
         self._newest: Path | None = None
         self._waiting: Path | None = None
         self._sending: Path | None = None
-        self._noted = self._is_busy = self._is_closing = self._was_interrupted = False
+        self._noted = self._is_begun = self._is_busy = self._is_closing = self._was_interrupted = False
         self._failure: TenError | None = None
         self._bug: Exception | None = None
         self._lost: TenError | None = None
@@ -67,7 +67,7 @@ class Mirror:
             if isinstance(error, KeyboardInterrupt):
                 self._stop.note_signal()
             lost = self._lost or self.settle("the attempt ended")
-            if lost is None and self._sent:
+            if lost is None and self._is_begun and self._failure is None:
                 self.note()
                 self._wait(_LEAVE_S)
         finally:
@@ -78,11 +78,13 @@ class Mirror:
             raise lost
         if lost is not None and error is not lost:
             log.error("%s", lost)
+        if error is None and self.stored is not None:
+            log.info("in the store: %s", self._run.checkpoint(self.stored))
 
     def note(self) -> None:
         """run.json or metrics.jsonl have changed: send them soon."""
         with self._changed:
-            self._noted = True
+            self._noted = self._is_begun = True
             self._changed.notify_all()
 
     def offer(self, folder: Path) -> None:
@@ -104,10 +106,10 @@ class Mirror:
 
     def farewell(self, said: str) -> TenError:
         """The error to leave with after a stop: Resumable where the newest checkpoint is in the store."""
+        if self._newest is None and self._is_refused:
+            return CredentialsError(f"{said}: {self._failure}")
         if self._newest is None:
-            return (
-                CredentialsError(f"{said}: {self._failure}") if self._is_refused else Resumable(f"{said}; run it again")
-            )
+            return Resumable(f"{said}; run the same command again to begin")
         there = f"in the store: {self._newest.name}"
         return self.settle(said) or Resumable(f"{said}; {there}; run the same command again to go on")
 
@@ -123,7 +125,6 @@ class Mirror:
             self.offer(newest)  # it failed before: once more
         self._wait()
         if self.stored == step_of(newest):
-            log.info("in the store: %s", self._run.checkpoint(self.stored))
             return None
         self._lost = self._explained(said, newest)
         return self._lost
@@ -185,6 +186,7 @@ class Mirror:
                     self._send_beside(self.stored)
                 else:
                     self._send(self._sending)
+                self._failure = None
             except _Abandoned:
                 return
             except TenError as error:
@@ -210,7 +212,7 @@ class Mirror:
         step = step_of(folder)
         self._traffic = Traffic(f"sending {folder.name}", sum(file.bytes for file in read_seal(folder).files.values()))
         self._run.send(folder, self._advance, lambda: self._send_beside(step))
-        self.stored, self._failure = self._run.newest, None
+        self.stored = self._run.newest
         try_to_retain(self._run, self._keep_last)
 
     def _send_beside(self, step: int | None) -> None:

@@ -4,7 +4,6 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +21,7 @@ _BESIDE = ("metrics.jsonl", "tokenizer.json", "corpus.json")
 
 
 def recover(run: StoredRun, folder: Path, settings: CheckpointSettings, *, leads: bool = True) -> None:
-    """Make `folder` hold the newest checkpoint and record that it or the store has, and look what the store has.
+    """Make `folder` hold the newest checkpoint and record that it has or `run.look` saw in the store.
 
     For any number of processes at once: one fetches, the others wait for it. The one that `leads` its machine looks
     whether the newest checkpoint here is sound; where it is not, the store's counts. Raises SpecError (resume=never and
@@ -30,7 +29,7 @@ def recover(run: StoredRun, folder: Path, settings: CheckpointSettings, *, leads
     """
     checkpoints = folder / "checkpoints"
     with alone(checkpoints):
-        _look(run, folder)
+        _keep_newer_record(run, folder / "run.json")
         if run.newest is None:
             return
         if settings.resume == "never":
@@ -59,17 +58,12 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _look(run: StoredRun, folder: Path) -> None:
-    """Both questions at once, since each is a way to the store and back; the newer record stays."""
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(run.read, "run.json")
-        run.look()
-        data = asked.result()
-    if data is None:
+def _keep_newer_record(run: StoredRun, path: Path) -> None:
+    if run.record is None:
         return
-    theirs, mine = decode_run(data, run.address("run.json")), read_run(folder / "run.json")
+    theirs, mine = decode_run(run.record, run.address(path.name)), read_run(path)
     if mine is None or mine.is_older_than(theirs):
-        write_atomically(folder / "run.json", data)
+        write_atomically(path, run.record)
 
 
 def _newest_step(checkpoints: Path, *, sound: bool) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ten.errors import DataError, MissingInput, TenError
@@ -22,6 +23,8 @@ class StoredRun:
     def __init__(self, store: Store, run: str) -> None:
         self.store = store
         self.run = run
+        self.record: bytes | None = None
+        """run.json as `look` found it."""
         self._there: dict[int, set[str]] = {}
 
     def key(self, name: str) -> str:
@@ -37,14 +40,11 @@ class StoredRun:
         return self.address(f"checkpoints/{folder_name(step)}")
 
     def look(self) -> None:
-        """See which checkpoints are there: one request for most runs."""
-        prefix = self.key("checkpoints/")
-        there: dict[int, set[str]] = {}
-        for found in self.store.list(prefix):
-            folder, _, name = found.key.removeprefix(prefix).partition("/")
-            if (step := find_step(folder)) is not None:
-                there.setdefault(step, set()).add(name)
-        self._there = there
+        """Read run.json and see which checkpoints are there, both at once: each is a way to the store and back."""
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(self.read, "run.json")
+            self._there = self._listed()
+            self.record = asked.result()
 
     def complete(self) -> list[int]:
         """Steps of the completed checkpoints, in order."""
@@ -109,6 +109,15 @@ class StoredRun:
             for name in [SEAL, *sorted(names - {SEAL})]:
                 self.store.delete(self.key(f"checkpoints/{folder_name(step)}/{name}"))
             del self._there[step]
+
+    def _listed(self) -> dict[int, set[str]]:
+        prefix = self.key("checkpoints/")
+        there: dict[int, set[str]] = {}
+        for found in self.store.list(prefix):
+            folder, _, name = found.key.removeprefix(prefix).partition("/")
+            if (step := find_step(folder)) is not None:
+                there.setdefault(step, set()).add(name)
+        return there
 
     def _has(self, key: str, file: FileSeal) -> bool:
         found = self.store.stat(key)

@@ -15,13 +15,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("text",),
     ("model", "data"),
     ("train",),
-    ("job",),
+    ("job", "job_flags"),
     ("dataset",),
     ("preparation",),
-    ("feeding", "runs", "plan", "verify"),
+    ("feeding", "runs", "runs_list", "plan", "holdings"),
     ("attempt",),
     ("run", "inference"),
     ("flags",),
+    ("verbs",),
     ("cli",),
 )
 TORCH = {

@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ten.data import encoder_choice
-from ten.data import pack as pack_module
+from ten.data import encoder_choice, pack_threads
 from ten.data.cache import ShardCache
 from ten.data.manifest import ShardEntry
 from ten.data.pack import pack_all
@@ -146,11 +145,11 @@ def test_while_packing_there_is_no_manifest(packed: ShardCache, monkeypatch: pyt
         assert packed.manifest() is None
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pack_module, "pack_unit", check)
+    monkeypatch.setattr(pack_threads, "pack_unit", check)
     with pytest.raises(KeyboardInterrupt):
         pack_into(packed, force=True)
     assert packed.manifest() is None
-    monkeypatch.setattr(pack_module, "pack_unit", pack_unit)
+    monkeypatch.setattr(pack_threads, "pack_unit", pack_unit)
     assert pack_into(packed).packed == 0
     assert packed.manifest() is not None
 
@@ -230,7 +229,7 @@ def test_it_says_what_is_packed_and_how_far_it_was_when_it_is_stopped(
             raise KeyboardInterrupt
         return pack_unit(recipe, unit, *rest)
 
-    monkeypatch.setattr(pack_module, "pack_unit", stop_at_two)
+    monkeypatch.setattr(pack_threads, "pack_unit", stop_at_two)
     caplog.set_level(logging.INFO)
     with pytest.raises(KeyboardInterrupt):
         pack_into(cache)

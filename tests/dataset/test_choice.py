@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from ten.data.published import Packing
-from ten.errors import MissingInput
+from ten.errors import DataError, MissingInput
 from ten.feeding import pack
 from ten.job import load_job
 from ten.preparation import Preparation
 from ten.store.memory import MemoryStore
 from ten.text.corpus import Corpus, HubRequest, SourceFile
 from ten.text.pins import encode_corpus, pin_key
-from tests.data.small import CountingStore
+from tests.data.small import CountingStore, make_texts, write_jsonl
 from tests.dataset.conftest import TALES, Machine
 
 Machines = Callable[[str], Machine]
@@ -162,29 +162,63 @@ class DistantStore(MemoryStore):
         return super().read(key)
 
 
-def test_a_pinned_corpus_costs_one_round_trip_and_its_manifest_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+GRIMM = HubRequest(repo="tales/grimm")
+
+
+@pytest.fixture
+def distant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DistantStore:
+    """A distant store in which a hub dataset is pinned."""
     store = DistantStore()
     monkeypatch.setattr("ten.dataset.place.open_store", lambda address: store)
     monkeypatch.setenv("TEN_CACHE_DIR", str(tmp_path))
-    request, commit = HubRequest(repo="tales/grimm"), "1" * 40
     file = SourceFile(name="a.parquet", path="", bytes=7, probe="sha256:" + "0" * 64)
     corpus = Corpus(
-        dataset="tales/grimm", slug="tales-grimm", revision=commit, files=(file,), text_column="text", asked=request
+        dataset="tales/grimm", slug="tales-grimm", revision="1" * 40, files=(file,), text_column="text", asked=GRIMM
     )
-    store.write(pin_key(request, "tales-grimm"), encode_corpus(corpus))
-    flags = {"data.dataset": "tales/grimm", "store": "s3://bucket/prefix", "mode": "pretok"}
-    job = Preparation(load_job(None, flags, []))
+    store.write(pin_key(GRIMM, "tales-grimm"), encode_corpus(corpus))
+    return store
+
+
+def _grimm() -> Preparation:
+    return Preparation(load_job(None, {"data.dataset": "tales/grimm", "store": "s3://bucket/a", "mode": "pretok"}, []))
+
+
+def test_a_pinned_corpus_costs_one_round_trip_and_its_manifest_another(distant: DistantStore) -> None:
+    job = _grimm()
     _ = job.resolved_spec()
     for _ in range(3):
         assert job.packed_epoch_tokens is None and not job.is_packed and job.manifest is None
-    run, pack_name = f"runs/{job.run_id}/corpus.json", job.recipe.pack_name
-    assert store.rounds == [
-        {run, pin_key(request, "tales-grimm")},
+    pack_name = job.recipe.pack_name
+    assert distant.rounds == [
+        {f"runs/{job.run_id}/corpus.json", pin_key(GRIMM, "tales-grimm")},
         {f"packs/{pack_name}/manifest.json"},
         {f"packs/{pack_name}/packing.json"},
     ]
+
+
+def test_while_a_run_is_looked_for_the_rest_is_settled(distant: DistantStore) -> None:
+    job = _grimm()
+    distant.write("runs/a/run.json", b"{}")
+    with job.settling():
+        distant.read("runs/a/run.json")
+    settled = [{*keys} for keys in distant.rounds]
+    assert settled[0] == {"runs/a/run.json", "runs/run-tales-grimm-nano/corpus.json", pin_key(GRIMM, "tales-grimm")}
+    assert len(settled) == 2 and not job.is_packed and len(distant.rounds) == 2
+    distant.write(pin_key(GRIMM, "tales-grimm"), b"{")
+    broken = _grimm()
+    with broken.settling():
+        pass
+    with pytest.raises(DataError, match="delete it"):
+        _ = broken.corpus
+
+
+def test_a_tokenizer_trained_now_does_not_hide_the_pack_that_it_made(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "tales.jsonl", make_texts(40))
+    flags = {"data.dataset": str(path), "store": str(tmp_path / "store"), "data.engine": "tokenizers"}
+    job = Preparation(load_job(None, flags, ["data.tokenizer=bpe:300", "mode=full"]))
+    assert [job.must_train_tokenizer, job.is_packed] == [True, False]
+    pack(job)
+    assert [job.must_train_tokenizer, job.is_packed] == [False, True]
 
 
 def test_a_pack_finished_since_is_seen_by_the_job_that_made_it(machine: Machines, shared: CountingStore) -> None:

@@ -79,7 +79,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(trained: Bundl
     file.write_bytes(whole[:-7])
     try:
         report = json.loads(trained.verify(code=65))
-        assert [finding["path"] for finding in report["damaged"]] == [str(newest)]
+        assert [finding["path"] for finding in report["damaged"]] == [str(file)]
         done = _ten("generate", "--store", str(trained.store), "--max-tokens", "4")
         assert f"{newest} is damaged" in done.stderr
     finally:

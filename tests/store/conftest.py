@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
-from ten.store.opening import open_store
-from ten.store.protocol import Store
+from ten.store.s3 import S3Store
 from tests.standins.s3 import CANARIES, S3Stand
 
-PATIENCE_S = 9.0
+PATIENCE_S = 5.0
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def silent(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.fixture
-def store(address: str, stand: S3Stand, silent: None) -> Store:
+def store(address: str, stand: S3Stand, silent: None) -> Iterator[S3Store]:
     """The store there, which has answered before."""
-    store = open_store(address)
-    assert store.stat("nothing") is None
-    stand.clear()
-    return store
+    with closing(S3Store(address)) as store:
+        assert store.stat("nothing") is None
+        stand.clear()
+        yield store

@@ -1,10 +1,11 @@
 """One contract for every store."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from ten.errors import MissingInput, StoreError
+from ten.errors import DataError, MissingInput, StoreError
 from ten.store.local import LocalStore
 from ten.store.memory import MemoryStore
 from ten.store.opening import open_store
@@ -17,6 +18,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         address: str = request.getfixturevalue("address")
         return open_store(address)
     return LocalStore(tmp_path / "not" / "yet") if request.param == "local" else MemoryStore()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def keys(store: Store, prefix: str = "") -> list[str]:
@@ -105,3 +110,49 @@ def test_a_local_path_is_the_object_where_there_is_one(store: Store) -> None:
     store.write("a/b", b"data")
     path = store.local_path("a/b")
     assert path is None or path.read_bytes() == b"data"
+
+
+def test_a_file_is_sent_and_fetched_whole(store: Store, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 1000
+    (tmp_path / "sent").write_bytes(data)
+    sent, fetched = list[int](), list[int]()
+    store.send("a/b", tmp_path / "sent", sha256=sha256(data), about="of note", advance=sent.append)
+    store.fetch("a/b", tmp_path / "new" / "fetched", sha256=sha256(data), advance=fetched.append)
+    assert (tmp_path / "new" / "fetched").read_bytes() == store.read("a/b") == data
+    assert sum(sent) == sum(fetched) == len(data)
+    stat = store.stat("a/b")
+    assert stat is not None
+    assert stat.sha256 in (None, sha256(data))
+    assert stat.about in (None, "of note")
+
+
+def test_a_file_that_has_changed_is_not_sent(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "sent").write_bytes(b"now")
+    with pytest.raises(DataError, match="it has changed"):
+        store.send("a", tmp_path / "sent", sha256=sha256(b"then"))
+    with pytest.raises(MissingInput, match="not-there"):
+        store.send("a", tmp_path / "not-there", sha256=sha256(b""))
+    assert keys(store) == []
+
+
+def test_a_fetched_file_with_another_hash_does_not_appear(store: Store, tmp_path: Path) -> None:
+    store.write("a", b"these bytes")
+    with pytest.raises(DataError, match="a: damaged"):
+        store.fetch("a", tmp_path / "fetched", sha256=sha256(b"others"))
+    with pytest.raises(MissingInput, match="b: no such object"):
+        store.fetch("b", tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_only_what_is_not_there_is_created(store: Store) -> None:
+    assert store.write_new("a/b", b"first")
+    assert not store.write_new("a/b", b"second")
+    assert store.read("a/b") == b"first"
+
+
+def test_the_names_in_a_folder_are_those_of_its_objects_and_folders(store: Store) -> None:
+    for key in ["runs/b/run.json", "runs/a/x/y", "runs/a/z", "runs/c", "runs-old/d", "packs/e"]:
+        store.write(key, b"x")
+    assert list(store.children("runs")) == ["a", "b", "c"]
+    assert list(store.children("runs/a")) == ["x", "z"]
+    assert list(store.children("nothing")) == []

@@ -3,13 +3,14 @@
 import hashlib
 import random
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ten.errors import DataError, StoreError
-from ten.store.opening import open_store
 from ten.store.protocol import Store
+from ten.store.s3 import S3Store
 from tests.standins.s3 import S3Stand
 from tests.standins.s3_faults import Action, Fault
 
@@ -19,16 +20,26 @@ BUCKET, PREFIX = "ten-test", "some/prefix/"
 SMALL = random.Random(1).randbytes(MIB)
 LARGE = random.Random(2).randbytes(36 * MIB)
 """More than a single request sends or fetches."""
-IN_THE_BODY: list[Action] = ["drop", "fin", "stall"]
-PASSING = ["InternalError", "SlowDown", "ServiceUnavailable", "TooManyRequests", "BadGateway", "RequestTimeout"]
-FAULTS = [
-    Fault("reset"), Fault("hang"), *(Fault(action) for action in IN_THE_BODY), Fault("drop", bytes=0),
-    Fault("trickle", rate=300), *(Fault("refuse", code=code) for code in PASSING),
+BRIEF = [Fault("reset"), Fault("hang"), Fault("refuse"), Fault("lost")]
+"""Those that happen to a whole request."""
+BODILY = [
+    Fault("drop"), Fault("drop", bytes=0), Fault("fin"), Fault("stall"), Fault("trickle", rate=300),
 ]  # fmt: skip
-SHORT = Fault("short")
+CODES = [
+    Fault("refuse", code=code)
+    for code in ("InternalError", "ServiceUnavailable", "TooManyRequests", "BadGateway", "RequestTimeout")
+]
 
 
-def named(fault: Fault) -> str:
+def some_of(*groups: list[Fault]) -> pytest.MarkDecorator:
+    """Faults as a test's parameters: those named, and all others with the slow tests."""
+    named = [fault for group in groups for fault in group]
+    rest = [fault for fault in BRIEF + BODILY + CODES if fault not in named]
+    slow = [pytest.param(fault, marks=pytest.mark.slow, id=label(fault)) for fault in rest]
+    return pytest.mark.parametrize("fault", [*(pytest.param(fault, id=label(fault)) for fault in named), *slow])
+
+
+def label(fault: Fault) -> str:
     """What a fault is called in a test's name."""
     return fault.code if fault.action == "refuse" else f"{fault.action}{fault.bytes if fault.bytes >= 0 else ''}"
 
@@ -50,21 +61,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "object"
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, SHORT], ids=named)
+@some_of(BRIEF, BODILY, CODES, [Fault("short")])
 def test_an_object_is_read_whole(store: Store, stand: S3Stand, fault: Fault) -> None:
-    stand.put(BUCKET, f"{PREFIX}a", SMALL)
+    store.write("a", SMALL)
     stand.add(hit(fault, "GET .*/a"))
     assert store.read("a") == SMALL
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, SHORT], ids=named)
+@some_of(BODILY, [Fault("short")])
 def test_a_range_is_read_whole(store: Store, stand: S3Stand, fault: Fault) -> None:
     stand.put(BUCKET, f"{PREFIX}a", SMALL)
     stand.add(hit(fault, "GET .*/a"))
     assert store.read_range("a", 1000, 500_000) == SMALL[1000:501_000]
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, SHORT], ids=named)
+@some_of(BODILY, [Fault("reset"), Fault("short")])
 @pytest.mark.parametrize("after", [0, 2])
 def test_an_object_is_fetched_whole(store: Store, stand: S3Stand, path: Path, fault: Fault, after: int) -> None:
     stand.put(BUCKET, f"{PREFIX}a", LARGE)
@@ -94,7 +105,7 @@ def test_several_refusals_in_a_row_are_outlasted(store: Store, stand: S3Stand, c
     assert store.read("a") == SMALL
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, Fault("lost")], ids=named)
+@some_of(BRIEF, BODILY)
 @pytest.mark.parametrize("call", ["write", "send"])
 def test_a_small_object_is_written_whole(store: Store, stand: S3Stand, path: Path, fault: Fault, call: str) -> None:
     stand.add(hit(fault, "PUT .*/a"))
@@ -104,7 +115,7 @@ def test_a_small_object_is_written_whole(store: Store, stand: S3Stand, path: Pat
 
 
 @pytest.mark.parametrize("match", [r"POST .*uploads", r"PUT .*partNumber=2", r"POST .*uploadId="])
-@pytest.mark.parametrize("fault", [*FAULTS, Fault("lost")], ids=named)
+@some_of(BRIEF)
 def test_a_large_file_is_sent_whole(store: Store, stand: S3Stand, path: Path, fault: Fault, match: str) -> None:
     stand.add(hit(fault, match))
     put(store, path, LARGE, "send")
@@ -201,7 +212,7 @@ LOOKS: dict[str, Callable[[Store], object]] = {
 
 
 @pytest.mark.parametrize("call", LOOKS)
-@pytest.mark.parametrize("fault", [*FAULTS, Fault("lost")], ids=named)
+@some_of([Fault("reset"), Fault("refuse")])
 def test_looking_around_finds_what_is_there(store: Store, stand: S3Stand, fault: Fault, call: str) -> None:
     stand.put(BUCKET, f"{PREFIX}d/a", b"12345")
     stand.put(BUCKET, f"{PREFIX}d/b", b"12345")
@@ -210,8 +221,9 @@ def test_looking_around_finds_what_is_there(store: Store, stand: S3Stand, fault:
     assert LOOKS[call](store) == undisturbed[call]
 
 
-def test_an_object_replaced_while_it_is_fetched_is_one_or_the_other(store: Store, stand: S3Stand, path: Path) -> None:
+def test_an_object_replaced_while_it_is_fetched_is_fetched_anew(store: Store, stand: S3Stand, path: Path) -> None:
     stand.put(BUCKET, f"{PREFIX}a", LARGE)
+    stand.add(Fault("wait", "GET .*/a", min_start=24 * MIB, seconds=1, count=2))
     other = bytes(reversed(LARGE))
     heard: list[int] = []
 
@@ -222,6 +234,7 @@ def test_an_object_replaced_while_it_is_fetched_is_one_or_the_other(store: Store
 
     store.fetch("a", path, advance=replace)
     assert path.read_bytes() == other
+    assert sum(heard) == len(other)
 
 
 def test_a_store_that_is_slow_but_steady_is_waited_for(store: Store, stand: S3Stand, path: Path) -> None:
@@ -233,7 +246,8 @@ def test_a_store_that_is_slow_but_steady_is_waited_for(store: Store, stand: S3St
 def test_the_first_call_of_all_bears_a_fault_too(address: str, stand: S3Stand) -> None:
     stand.put(BUCKET, f"{PREFIX}a", SMALL)
     stand.add(Fault("refuse"), Fault("reset"))
-    assert open_store(address).read("a") == SMALL
+    with closing(S3Store(address)) as store:
+        assert store.read("a") == SMALL
 
 
 def put(store: Store, path: Path, data: bytes, call: str) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from ten.calls.patience import Patience
-from ten.errors import CredentialsError, MissingInput, ServiceUnavailable, SpecError
+from ten.errors import CredentialsError, DataError, MissingInput, ServiceUnavailable, SpecError
 from ten.hub import transport as transport_module
 from ten.hub.endpoint import Endpoint
 from ten.hub.transport import Transport
-from ten.text.hub_tokenizer import hub_tokenizer, is_hub_name
+from ten.store.memory import MemoryStore
+from ten.text.hub_tokenizer import hub_tokenizer, is_hub_name, keep_in_store, take_from_store
 from ten.text.tokens import load_tokenizer, make_tokenizer
 from tests.data.small import run_python, small_tokenizer
 from tests.standins.hub import Hub
@@ -242,3 +243,23 @@ def test_a_cached_tokenizer_needs_no_client_and_no_network(hub: Hub, transport: 
     hub_tokenizer(NAME, tmp_path, transport)
     said = run_python(_CACHED, NAME, str(tmp_path), HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:1")
     assert said.split("\n")[:2] == [small_tokenizer().fingerprint, "[]"]
+
+
+@pytest.mark.parametrize("name", [NAME, f"{NAME}@refs/pr/1"])
+def test_another_machine_takes_the_pinned_tokenizer_from_the_store(
+    hub: Hub, transport: Transport, tmp_path: Path, name: str
+) -> None:
+    hub.commit(NAME, {"tokenizer.json": json.dumps(OTHER).encode()}, kind="models", branch="refs/pr/1")
+    store, first, second = MemoryStore(), tmp_path / "first", tmp_path / "second"
+    take_from_store(name, first, store)
+    tree = hub_tokenizer(name, first, transport)
+    keep_in_store(name, first, store)
+    take_from_store(name, second, store)
+    assert hub_tokenizer(name, second, _offline(hub), _no_cache(tmp_path)) == tree
+    kept = {path.name: path.read_bytes() for path in (first / "tokenizers").iterdir()}
+    assert {path.name: path.read_bytes() for path in (second / "tokenizers").iterdir()} == kept
+    (key,) = (found.key for found in store.list())
+    store.write(key, b"{")
+    take_from_store(name, second, store)
+    with pytest.raises(DataError, match=r"tokenizers/tales--small.*: no tokenizer .*; delete it"):
+        take_from_store(name, tmp_path / "third", store)

@@ -13,7 +13,15 @@ from ten.store.local import LocalStore
 from ten.store.memory import MemoryStore
 from ten.store.protocol import Store
 from ten.text.corpus import Corpus, HubRequest, SourceFile
-from ten.text.pins import decode_corpus, encode_corpus, keep_corpus, pin_key, pinned_corpus, pinned_units
+from ten.text.pins import (
+    decode_corpus,
+    encode_corpus,
+    keep_corpus,
+    known_corpus,
+    pin_key,
+    pinned_corpus,
+    pinned_units,
+)
 from ten.text.units import Part, Unit
 
 REQUEST = HubRequest(repo="tales/grimm")
@@ -217,6 +225,16 @@ def test_a_store_that_is_no_folder_keeps_pins_too() -> None:
     store, branch = MemoryStore(), Branch()
     assert ask(store, branch) == ask(store, branch)
     assert branch.looks == 1
+
+
+def test_what_nobody_asked_for_is_not_known() -> None:
+    store, branch = MemoryStore(), Branch()
+    assert known_corpus(store, REQUEST, "grimm", run="a") is None
+    pinned = ask(store, branch)
+    assert known_corpus(store, REQUEST, "grimm", run="a") == pinned
+    own = branch.look()
+    store.write("runs/a/corpus.json", encode_corpus(own))
+    assert known_corpus(store, REQUEST, "grimm", run="a") == own
 
 
 def test_a_damaged_pin_is_named(store: LocalStore) -> None:

@@ -1,23 +1,32 @@
 """A store that is no folder, in memory: held up, away, or refusing, as a test says; and a run's folder to send."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ten.errors import TenError
+from ten.errors import ServiceUnavailable, TenError
+from ten.store.local import LocalStore
 from ten.store.memory import MemoryStore
 from ten.store.protocol import ObjectStat
 from ten.train import checkpoint_files
 from ten.train.metrics import MetricsLog, StepMetrics
+from ten.train.mirror import Mirror
 from ten.train.run_record import RunRecord, now, write_run
+from ten.train.stopping import StopRequest
+from ten.train.stored_run import StoredRun
 
 
 class Remote(MemoryStore):
-    """`error` is what every call raises; sends wait for `gate`, piece by piece; `asked` are all calls."""
+    """`error` is what every call raises, `error_for` an object that does not come, `asked` all calls.
+
+    Sends wait for `gate`.
+    """
 
     def __init__(self) -> None:
         super().__init__("s3://bucket/prefix")
         self.error: TenError | None = None
+        self.error_for = ""
         self.gate = threading.Event()
         self.gate.set()
         self.asked: list[tuple[str, str]] = []
@@ -66,6 +75,8 @@ class Remote(MemoryStore):
     def _ask(self, what: str, key: str) -> None:
         self.asked.append((what, key))
         self._raise()
+        if key == self.error_for:
+            raise ServiceUnavailable(f"{self.url}/{key}: no answer")
 
     def _raise(self) -> None:
         if self.error is not None:
@@ -101,3 +112,40 @@ def step_metrics(step: int) -> StepMetrics:
 def step_folder(step: int) -> str:
     """Where the run `r` has a checkpoint."""
     return f"runs/r/checkpoints/{checkpoint_files.folder_name(step)}"
+
+
+def open_mirror(
+    store: Remote, run: Path, *, keep_last: int = 3, stop: StopRequest | None = None, grace_s: float = 30.0
+) -> Mirror:
+    """What sends the run's folder into the store, as the run `r`."""
+    stored = StoredRun(store, "r")
+    stored.look()
+    return Mirror(stored, run, keep_last=keep_last, stop=stop or StopRequest(), grace_s=grace_s)
+
+
+def wait_until(said: Callable[[], object]) -> None:
+    """Wait for something to come true."""
+    deadline = time.monotonic() + 20
+    while not said():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+class FarFolder(LocalStore):
+    """A folder that does not say so: a store that several processes share and that is no folder to them."""
+
+    def __init__(self, folder: Path, pause_s: float = 0.0) -> None:
+        super().__init__(folder)
+        self._folder, self._pause_s = self.root, pause_s
+        self.url = "s3://far/folder"
+
+    def fetch(
+        self, key: str, path: Path, *, sha256: str | None = None, advance: Callable[[int], object] | None = None
+    ) -> None:
+        with (self._folder / "fetched.txt").open("a") as file:
+            file.write(f"{key}\n")
+        time.sleep(self._pause_s)
+        super().fetch(key, path, sha256=sha256, advance=advance)
+
+    def local_path(self, key: str) -> Path | None:
+        return None

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ten.errors import DataError, DiskFull
@@ -243,3 +244,11 @@ def test_a_folder_that_cannot_be_made_is_a_full_disk_error(tmp_path: Path) -> No
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DiskFull, match="checkpoints: cannot write"):
         publish(tmp_path / "file" / "checkpoints", 1)
+
+
+def test_a_seal_that_names_files_elsewhere_is_damaged() -> None:
+    file = files.FileSeal(sha256="0" * 64, bytes=1)
+    for name in ("../state.json", "/etc/passwd", "a/b"):
+        data = msgspec.json.encode(files.Seal(step=1, files={name: file}))
+        with pytest.raises(DataError, match="outside of its folder"):
+            files.decode_seal(data, "here")

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from ten.data.loader import StepBatch
-from ten.errors import DataError, DiskFull, Resumable, ServiceUnavailable, TenError, TrainingDiverged
+from ten.errors import CredentialsError, DataError, DiskFull, Resumable, ServiceUnavailable, TenError, TrainingDiverged
 from ten.train import checkpoint_files
 from ten.train.checkpoint import Position, read_state
 from ten.train.loop import train
 from ten.train.metrics import StepMetrics, read_metrics
 from ten.train.stopping import StopRequest
+from tests.train.remote import Remote, open_mirror, wait_until
 from tests.train.tiny import T, TinyHeldOut, batches, open_training, start_attempt, tiny_model, wait_for_steps
 
 
@@ -194,6 +195,44 @@ def test_time_in_training_adds_up_over_attempts(tmp_path: Path) -> None:
     seconds = [line.seconds for line in read_metrics(tmp_path / "metrics.jsonl")]
     assert seconds == sorted(seconds)
     assert seconds[2] >= first
+
+
+def test_a_checkpoint_on_its_way_to_the_store_stays_here_beyond_keep_last(tmp_path: Path) -> None:
+    store = Remote()
+    store.gate.clear()
+    with open_mirror(store, tmp_path) as mirror:
+        run = open_training(tmp_path, steps=9, keep_last=1, checkpoint_every=1, mirror=mirror)
+        for _ in range(4):
+            metrics = run.step(*run.next_batch())
+            assert metrics is not None and metrics.stored is None
+            run.record(metrics)
+            run.checkpoint_if_due()
+            wait_until(lambda: store.asked)
+        assert [path.name[-1] for path in checkpoint_files.complete(tmp_path / "checkpoints")] == ["1", "4"]
+        store.gate.set()
+        wait_until(lambda: mirror.stored == 4)
+        metrics = run.step(*run.next_batch())
+        assert metrics is not None and metrics.stored == 4
+
+
+def test_a_finished_run_is_in_the_store_with_its_last_score(tmp_path: Path) -> None:
+    store = Remote()
+    with open_mirror(store, tmp_path) as mirror:
+        mirror.note()
+        outcome = train(open_training(tmp_path, steps=5, evaluate_every=0, mirror=mirror))
+    assert mirror.stored == 5
+    assert store.read("runs/r/metrics.jsonl") == (tmp_path / "metrics.jsonl").read_bytes()
+    assert read_metrics(tmp_path / "metrics.jsonl")[-1].held_out_bits_per_byte == outcome.held_out_bits_per_byte
+
+
+def test_a_refused_key_ends_the_loop_with_its_last_step_saved_here(tmp_path: Path) -> None:
+    store, stop = Remote(), StopRequest()
+    with pytest.raises(CredentialsError, match="is on this disk only"), open_mirror(store, tmp_path, stop=stop) as sent:
+        store.error = CredentialsError("the secret is wrong")
+        train(open_training(tmp_path, steps=100_000, evaluate_every=0, checkpoint_every=1, mirror=sent, stop=stop))
+    saved = checkpoint_files.find_newest(tmp_path / "checkpoints")
+    assert saved is not None
+    assert checkpoint_files.step_of(saved) == read_metrics(tmp_path / "metrics.jsonl")[-1].step
 
 
 def finish(folder: Path, steps: int) -> None:

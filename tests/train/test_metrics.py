@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ten.errors import DataError, DiskFull, MissingInput
-from ten.train.metrics import MetricsLog, StepMetrics, read_metrics
+from ten.train.metrics import MetricsLog, StepMetrics, last_lines, lines_until, read_metrics
 
 
 def metrics(step: int, held_out: float | None = None) -> StepMetrics:
@@ -63,3 +63,22 @@ def test_a_full_disk_is_an_error_with_the_path(tmp_path: Path) -> None:
     path.symlink_to("/dev/full")
     with pytest.raises(DiskFull, match=r"metrics\.jsonl: no room to write"):
         log.append(metrics(1))
+
+
+def test_lines_until_a_step_are_those_a_checkpoint_goes_with(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert lines_until(path, 3) == b""
+    log = MetricsLog(path, step=0)
+    for step in range(1, 6):
+        log.append(metrics(step))
+    path.write_bytes(path.read_bytes() + b'{"step":6,"tok')
+    assert [line.step for line in last_lines(lines_until(path, 3))] == [1, 2, 3]
+    assert [line.step for line in last_lines(lines_until(path, 9))] == [1, 2, 3, 4, 5]
+
+
+def test_last_lines_begin_behind_a_line_that_is_cut_off(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path / "metrics.jsonl", step=0)
+    for step in range(1, 6):
+        log.append(metrics(step))
+    data = (tmp_path / "metrics.jsonl").read_bytes()
+    assert [line.step for line in last_lines(data[5:] + b'{"step":6,"tok')] == [2, 3, 4, 5]

@@ -1,8 +1,10 @@
 """A run's folder in its store: what is sent, in which order, and what is said when it cannot be."""
 
 import logging
+import os
+import signal
+import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,8 @@ import pytest
 from ten.errors import CredentialsError, DataError, Resumable, ServiceUnavailable, StoreError
 from ten.train import checkpoint_files
 from ten.train.metrics import last_lines
-from ten.train.mirror import Mirror
 from ten.train.stopping import StopRequest
-from ten.train.stored_run import StoredRun
-from tests.train.remote import Remote, make_checkpoint, make_run, step_folder
+from tests.train.remote import Remote, make_checkpoint, make_run, open_mirror, step_folder, wait_until
 
 AWAY = ServiceUnavailable("s3://bucket/prefix: no answer")
 
@@ -23,21 +23,6 @@ def run(tmp_path: Path) -> Path:
     """A run's folder with metrics of nine steps."""
     make_run(tmp_path / "r", 9)
     return tmp_path / "r"
-
-
-def open_mirror(
-    store: Remote, run: Path, *, keep_last: int = 3, stop: StopRequest | None = None, grace_s: float = 30.0
-) -> Mirror:
-    stored = StoredRun(store, "r")
-    stored.look()
-    return Mirror(stored, run, keep_last=keep_last, stop=stop or StopRequest(), grace_s=grace_s)
-
-
-def wait_until(said: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not said():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_checkpoint_is_in_the_store_whole_its_seal_last_and_what_lies_beside_it_before(run: Path) -> None:
@@ -160,7 +145,7 @@ def test_a_stop_waits_no_longer_than_its_grace_and_is_a_store_error_then(run: Pa
         stop.request("SIGTERM")
         raise mir.farewell("stopped by SIGTERM after step 5; saved here")
     assert time.monotonic() - began < 10
-    assert not [key for key in store.keys() if key.endswith("COMPLETE")]
+    assert not [key for key in store.keys("runs") if key.endswith("COMPLETE")]
 
 
 def test_a_key_that_is_refused_stops_the_run_and_says_that_the_checkpoint_is_here(run: Path) -> None:
@@ -200,11 +185,21 @@ def test_ctrl_c_outside_the_loop_waits_too_and_is_no_resumable_end_without_the_s
         raise KeyboardInterrupt
 
 
+def test_a_signal_while_the_end_waits_for_the_store_counts_its_grace(run: Path) -> None:
+    store = Remote()
+    store.gate.clear()
+    killer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
+    with pytest.raises(StoreError, match=r"limits\.stop_grace"), open_mirror(store, run, grace_s=0.2) as mirror:
+        mirror.offer(make_checkpoint(run, 1))
+        killer.start()
+    killer.join()
+
+
 def test_the_record_is_sent_at_the_beginning_and_at_the_end(run: Path) -> None:
     store = Remote()
     with open_mirror(store, run) as mirror:
         mirror.note()
-        wait_until(lambda: "runs/r/run.json" in store.keys())
+        wait_until(lambda: "runs/r/run.json" in store.keys("runs"))
         (run / "run.json").write_text("the end")
     assert store.read("runs/r/run.json") == b"the end"
 
@@ -216,7 +211,7 @@ def test_a_checkpoint_that_is_there_is_not_sent_and_the_rest_of_a_broken_upload_
     store.asked.clear()
     with open_mirror(store, run) as mirror:
         mirror.offer(four)
-    assert [what for what, _ in store.asked] == ["list"]
+    assert [what for what, _ in store.asked] == ["read", "list"]
     for name in ("COMPLETE", "state.json"):
         store.delete(f"{step_folder(4)}/{name}")
     store.asked.clear()

@@ -28,3 +28,14 @@ def test_a_missing_record_is_none_and_a_damaged_one_is_named(tmp_path: Path) -> 
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(DataError, match=r"run\.json"):
         read_run(tmp_path / "run.json")
+
+
+def test_the_record_that_knows_of_later_events_is_the_newer_one() -> None:
+    fresh = RunRecord(run="nano", created=now(), spec={}, total_tokens=1)
+    begun = fresh.begin(device="cpu", mode="full", world_size=1, from_step=0)
+    ended = begun.end(to_step=3, reason="finished")
+    again = ended.begin(device="cpu", mode="full", world_size=1, from_step=3)
+    for older, newer in ((fresh, begun), (begun, ended), (ended, again), (fresh, again)):
+        assert older.is_older_than(newer)
+        assert not newer.is_older_than(older)
+    assert not begun.is_older_than(begun)

@@ -60,3 +60,38 @@ def test_a_signal_ends_a_wait() -> None:
             time.sleep(20)
         with pytest.raises(Interrupted), stop.interrupting():
             pytest.fail("a stop that was there before the wait must not let it begin")
+
+
+def test_a_stop_knows_since_when() -> None:
+    stop = StopRequest()
+    known = [stop.since]
+    for reason in ("deadline", "budget"):
+        stop.request(reason)
+        known.append(stop.since)
+    before, since, later = known
+    assert before is None
+    assert since is not None and since == later
+    assert since <= time.monotonic()
+
+
+def test_a_wait_listens_whether_or_not_somebody_handles_signals() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    alone, inside = StopRequest(), StopRequest()
+    with alone.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+    with inside.handling():
+        with inside.listening():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert (alone.reason, inside.reason) == ("SIGTERM", "SIGTERM")
+
+
+def test_after_a_signal_that_came_elsewhere_the_next_one_is_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "_ECHO_SECONDS", -1.0)
+    stop = StopRequest()
+    stop.note_signal()
+    assert stop()
+    with stop.listening(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)

@@ -24,6 +24,7 @@ from ten.data.supply import Supply
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.distributed import World
 from ten.train.interval import Interval
+from ten.train.mirror import Mirror
 from ten.train.optim import build_optimizer
 from ten.train.schedule import open_schedule
 from ten.train.settings import CheckpointSettings, TrainSettings
@@ -119,6 +120,7 @@ def open_training(
     source: Callable[[Position], Iterator[StepBatch]] = batches,
     supply: Callable[[], Supply | None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
+    mirror: Mirror | None = None,
 ) -> Training:
     """A whole attempt over the tiny parts, resumed from whatever `folder` holds."""
     settings = TrainSettings(steps=steps, learning_rate=1e-2, warmup=0.1)
@@ -132,6 +134,7 @@ def open_training(
         settings=CheckpointSettings(keep_last=keep_last, resume=resume),  # type: ignore[arg-type]
         spec={"name": "tiny"},
         world=world,
+        mirror=mirror,
     )
     torch.manual_seed(1)
     position = checkpoints.restore()

@@ -1,0 +1,74 @@
+"""The verbs that do a job: plan, pack, train."""
+
+import argparse
+import os
+from pathlib import Path
+
+import msgspec
+
+from ten.job import JobSpec, load_job
+from ten.job_flags import job_settings
+from ten.units import format_bytes, format_count, format_seconds
+from ten.verbs.terminal import as_json, show
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print a job in numbers."""
+    from ten.plan import describe_plan, make_plan
+    from ten.preparation import Preparation
+
+    planned = make_plan(Preparation(_job(arguments)))
+    show(as_json(planned) if getattr(arguments, "json", False) else describe_plan(planned))
+    return 0
+
+
+def pack(arguments: argparse.Namespace) -> int:
+    """Pack a job's dataset."""
+    if arguments.dry_run:
+        return plan(arguments)
+    from ten import feeding
+    from ten.data.ray_cluster import RayCluster
+    from ten.data.rows import row_count
+    from ten.preparation import Preparation
+
+    spec, cluster = _job(arguments), RayCluster(arguments.on) if arguments.on else None
+    job = Preparation(spec if spec.mode == "full" else msgspec.structs.replace(spec, mode="pack"))
+    cache = job.open_cache()
+    packed = feeding.pack(job, force=arguments.force, on=cluster)
+    manifest = packed.manifest
+    rows = sum(row_count(shard.tokens, job.seq_len) for shard in cache.pack.entries(manifest))
+    made = f"{packed.packed} of {manifest.units} shards made now with {packed.engine}"
+    show(
+        f"packed {format_count(manifest.tokens)} tokens of {manifest.documents:,} documents into {cache.address} "
+        f"({format_bytes(manifest.bytes)}; {made if packed.packed else 'it was complete'})\n"
+        f"{rows:,} rows of {job.seq_len:,} tokens; held out: "
+        f"{manifest.held_out_documents:,} documents; without text: {manifest.skipped:,} records"
+        + (f"; row groups that do not decode, left out: {manifest.bad:,}" if manifest.bad else "")
+    )
+    return 0
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train a job's run to its end."""
+    if arguments.dry_run:
+        return plan(arguments)
+    from ten import run
+
+    outcome = run.train(_job(arguments))
+    if os.environ.get("RANK", "0") != "0":
+        return 0
+    position, bits, waited = outcome.position, outcome.held_out_bits_per_byte, outcome.waited_share
+    length, time = format_count(position.tokens), format_seconds(position.seconds)
+    show(
+        f"finished at step {position.step}: {length} tokens in {time}"
+        + ("" if outcome.loss is None else f", loss {outcome.loss:.3f} nats per token")
+        + ("" if bits is None else f", held out {bits:.3f} bits per byte")
+        + ("" if waited is None else f"\nwaited for data {waited:.1%} of the time")
+        + f"\ncheckpoint {outcome.checkpoint}"
+    )
+    return 0
+
+
+def _job(arguments: argparse.Namespace) -> JobSpec:
+    path = Path(arguments.job) if arguments.job else None
+    return load_job(path, job_settings(arguments), arguments.set, name=arguments.verb)

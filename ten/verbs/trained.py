@@ -1,0 +1,73 @@
+"""The verbs about trained runs: eval, generate, runs."""
+
+import argparse
+from itertools import chain
+
+import msgspec
+
+from ten.flags import store_address
+from ten.job import JobSpec
+from ten.store.opening import open_store
+from ten.units import format_count
+from ten.verbs.terminal import as_json, show, show_as_it_comes
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Score a run on held-out text."""
+    from ten import inference, settings
+    from ten.preparation import Preparation
+    from ten.runs import find_run
+
+    run = find_run(arguments.run, open_store(store_address(arguments)))
+    tree = msgspec.to_builtins(run.job)
+    tree["store"] = store_address(arguments)
+    if arguments.dataset:
+        tree["data"] |= dict.fromkeys(("text_column", "subset_size", "revision", "split"))
+        tree["data"]["dataset"] = arguments.dataset
+    if arguments.split:
+        tree["data"] |= {"split": arguments.split, "subset_size": None}
+    if arguments.revision:
+        tree["data"]["revision"] = arguments.revision
+    if arguments.tokens:
+        tree["train"]["evaluate_tokens"] = arguments.tokens
+    tree["mode"] = "streaming"
+    job = Preparation(
+        settings.convert(tree, JobSpec, "command line"),
+        given_tokenizer=run.tokenizer(),
+        only_scored=bool(arguments.dataset or arguments.split),
+    )
+    result = inference.evaluate(job, run)
+    show(
+        as_json(result)
+        if arguments.json
+        else f"{result.run} {result.checkpoint} on {result.dataset}: {result.bits_per_byte:.4f} bits per byte "
+        f"({result.bits_per_token:.4f} per token, {format_count(result.tokens)} tokens of held-out text)"
+    )
+    return 0
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    """Print text written by a run."""
+    from ten import inference
+    from ten.runs import find_run
+
+    pieces = inference.generate(
+        find_run(arguments.run, open_store(store_address(arguments))),
+        arguments.prompt,
+        max_tokens=arguments.max_tokens,
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        seed=arguments.seed,
+    )
+    show_as_it_comes(chain([arguments.prompt], pieces))
+    return 0
+
+
+def runs(arguments: argparse.Namespace) -> int:
+    """Print a store's runs."""
+    from ten.runs_list import describe_runs, list_runs
+
+    found = list_runs(open_store(arguments.where or store_address(arguments)))
+    show(as_json(found) if arguments.json else describe_runs(found))
+    return 0
