@@ -1,12 +1,14 @@
 """A pack of random tokens in an object store, as `ten pack` leaves one of files that no other machine has."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.support.store_tokens import DATASET, SEQ_LEN, shard_tokens
+from benchmarks.support.store_tokens import SEQ_LEN, shard_tokens
 from ten.data.cache import ShardCache
-from ten.data.manifest import make_manifest
+from ten.data.manifest import Manifest, make_manifest
 from ten.data.recipe import Recipe
 from ten.data.settings import DataSettings
 from ten.data.shards import ShardHeader, encode_shard
@@ -16,6 +18,7 @@ from ten.job import JobSpec
 from ten.model.presets import ModelSettings
 from ten.text.corpus import Corpus, SourceFile
 
+DATASET = "benchmark-tokens"
 _FILE_BYTES = 63 * 2**20
 """Of text: large enough for each file to be a unit of its own, and all to be a corpus that sets no unit apart."""
 _DOCUMENT_TOKENS = 1000
@@ -27,8 +30,8 @@ def pack_job(store: str) -> JobSpec:
     return JobSpec(mode="pretok", store=store, data=data, model=ModelSettings(config="nano"))
 
 
-def publish_pack(store: str, folder: Path, shards: int, shard_tokens_: int) -> int:
-    """Make the pack in a store by way of a folder; bytes of all its shards."""
+def publish_pack(store: str, folder: Path, shards: int, count: int) -> tuple[Manifest, str]:
+    """Make a pack of shards of `count` tokens in a store by way of a folder; its manifest, and where its shards lie."""
     spec = pack_job(store)
     files = tuple(
         SourceFile(name=f"{shard:05d}.txt", path=f"/nowhere/{shard:05d}.txt", bytes=_FILE_BYTES, probe=f"{shard:064d}")
@@ -37,13 +40,14 @@ def publish_pack(store: str, folder: Path, shards: int, shard_tokens_: int) -> i
     corpus = Corpus(dataset=DATASET, slug=DATASET, revision="local", files=files)
     reading = Reading(spec, Place(spec), corpus)
     cache = ShardCache(reading.place.store, reading.recipe, folder)
-    entries = [cache.add(shard, _encode(reading.recipe, shard, shard_tokens_)) for shard in range(shards)]
+    entries = [cache.add(shard, _encode(reading.recipe, shard, count)) for shard in range(shards)]
     assert cache.uploads is not None
     cache.uploads.drain()
-    manifest = make_manifest(reading.recipe, entries, shards * shard_tokens_, cache.pack.write_page)
+    manifest = make_manifest(reading.recipe, entries, shards * count, cache.pack.write_page)
     cache.pack.publish(manifest)
     reading.finish(manifest)
-    return manifest.bytes
+    prefix = store.removeprefix("s3://").partition("/")[2]
+    return manifest, f"{prefix}/{cache.pack.key(0).rpartition('/')[0]}"
 
 
 def _encode(recipe: Recipe, shard: int, count: int) -> bytes:
@@ -53,7 +57,7 @@ def _encode(recipe: Recipe, shard: int, count: int) -> bytes:
         fingerprint=recipe.fingerprint, tokenizer=recipe.tokenizer.fingerprint, unit=shard, dtype="U16", tokens=count,
         documents=len(ends), held_out_tokens=0, held_out_documents=0, skipped=0,
     )  # fmt: skip
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "document_ends": ends,
         "held_out_ends": nothing,
         "held_out_bytes": nothing,

@@ -1,5 +1,6 @@
-"""Our contender of store.py: the way of `ten train --pretokenized` to its rows, and to the whole pack, less the model."""
+"""Our contender of store.py: the way of `ten train --pretokenized` to its rows and to the whole pack."""
 
+import importlib
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ def read(store: str, *, whole: bool) -> None:
     """The first batch; with `whole` all batches of an epoch, everything imported beforehand as peers have it."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if whole:
-        import ten.data.loader
+        importlib.import_module("ten.data.loader")
     began = time.monotonic()
     job = Preparation(pack_job(store))
     cursor = Cursor(fingerprint=job.recipe.fingerprint, seed=0, seq_len=SEQ_LEN)

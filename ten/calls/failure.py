@@ -23,7 +23,7 @@ def failure(error: Exception, url: str, silence_s: float) -> Transient:
     Raises ServiceUnavailable when it is nothing that passes: a certificate that is not trusted.
     """
     host = urlsplit(url).netloc
-    if isinstance(error, SSLError) and "certificate" in str(error).lower():
+    if isinstance(error, SSLError) and any(word in str(error).lower() for word in ("certificate", "doesn't match")):
         raise ServiceUnavailable(
             f"{host}: its certificate is not trusted here: {_last_words(error)}; behind a proxy that opens TLS, "
             "name its certificates with REQUESTS_CA_BUNDLE=FILE, and check this machine's clock"

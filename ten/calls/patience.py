@@ -27,6 +27,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How long a connection may bring nothing, or less than is worth waiting for."""
     total_s: float = 300.0
     """How long a call goes on trying after its last progress."""
+    adjustable: bool = True
+    """Whether TEN_PATIENCE makes it longer."""
 
     @classmethod
     def of(cls, total_s: float) -> "Patience":
@@ -105,9 +107,10 @@ class Persistence:
         """The error that ends this call."""
         lost = max(0.0, self.patience.total_s - self.left_s())
         tries = "1 try" if self._tries == 1 else f"{self._tries} tries"
+        more = f", or allow more than {format_seconds(self.patience.total_s)} with TEN_PATIENCE=30m"
         return ServiceUnavailable(
             f"{self._awaited}: {reason}; gave up after {tries} and {format_seconds(lost)} without progress. "
-            f"{self._cure}, or allow more than {format_seconds(self.patience.total_s)} with TEN_PATIENCE=30m"
+            f"{self._cure}{more if self.patience.adjustable else ''}"
         )
 
     def _wait(self, failure: Transient) -> None:

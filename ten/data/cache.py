@@ -27,7 +27,7 @@ class ShardCache:
 
     def __init__(self, store: Store, recipe: Recipe, folder: Path | None = None) -> None:
         self.recipe = recipe
-        self.pack = PublishedPack(store, recipe)
+        self.pack = PublishedPack(store, recipe, None if folder is None else folder / "packs" / recipe.pack_name)
         own = self.pack.folder
         if own is None and folder is None:
             raise ValueError(f"{store.url} is no folder, so the shards need a cache folder")

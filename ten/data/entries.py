@@ -1,10 +1,13 @@
 """Entries: what a manifest says of each shard, by unit; of a large pack page by page, as they are asked for."""
 
+import hashlib
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from ten.data.manifest import Manifest, PageEntry, ShardEntry, page_name, parse_page
+from ten.store.durable import write_atomically
 
 _PAGES_KEPT = 16
 """The units of an era and of the next one lie in so many different pages."""
@@ -13,9 +16,14 @@ _PAGES_KEPT = 16
 class Entries:
     """The shards of a pack as its manifest lists them, in bounded memory. Used by several threads."""
 
-    def __init__(self, manifest: Manifest, read: Callable[[str], bytes], address: str = "pack") -> None:
-        """`read` gives the bytes of a page by its name below the pack, which errors call `address`."""
-        self._manifest, self._read, self._address = manifest, read, address
+    def __init__(
+        self, manifest: Manifest, read: Callable[[str], bytes], address: str = "pack", keep: Path | None = None
+    ) -> None:
+        """`read` gives the bytes of a page by its name below the pack, which errors call `address`.
+
+        Pages are kept in the folder `keep`: an order at random comes back to each of them again and again.
+        """
+        self._manifest, self._read, self._address, self._keep = manifest, read, address, keep
         self._firsts = [page.first for page in manifest.pages]
         self._pages: dict[int, list[ShardEntry]] = {}
         self._lock = threading.Lock()
@@ -53,4 +61,13 @@ class Entries:
 
     def _fetch(self, number: int, page: PageEntry) -> list[ShardEntry]:
         name = page_name(number)
-        return parse_page(self._read(name), page, f"{self._address}/{name}")
+        kept = self._keep / name if self._keep else None
+        if kept is not None and kept.is_file():
+            data = kept.read_bytes()
+            if hashlib.sha256(data).hexdigest() == page.sha256:
+                return parse_page(data, page, str(kept))
+        data = self._read(name)
+        entries = parse_page(data, page, f"{self._address}/{name}")
+        if kept is not None:
+            write_atomically(kept, data)
+        return entries

@@ -35,9 +35,10 @@ class Packing(msgspec.Struct, frozen=True, kw_only=True):
 class PublishedPack:
     """One recipe's pack in a store. Nothing here keeps a shard on this disk."""
 
-    def __init__(self, store: Store, recipe: Recipe) -> None:
+    def __init__(self, store: Store, recipe: Recipe, keep: Path | None = None) -> None:
+        """`keep`: a folder for what is read of a large pack's manifest."""
         self.store = store
-        self._recipe = recipe
+        self._recipe, self._keep = recipe, keep
         self._prefix = f"packs/{recipe.pack_name}"
         self._entries: Entries | None = None
         self._looked_at = float("-inf")
@@ -62,7 +63,7 @@ class PublishedPack:
 
     def entries(self, manifest: Manifest) -> Entries:
         """What a manifest of this pack says of each shard."""
-        return Entries(manifest, self._read, self.address)
+        return Entries(manifest, self._read, self.address, self._keep)
 
     def has_manifest(self) -> bool:
         """Whether the pack is finished, at the price of asking once."""

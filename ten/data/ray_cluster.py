@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ten import __version__
 from ten.data.ray_worker import version_error
-from ten.errors import ServiceUnavailable, SpecError, TenError
+from ten.errors import CredentialsError, ServiceUnavailable, SpecError, TenError
 from ten.settings import nearest
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ _KNOCK_S = 5.0
 """How long a head node may take to accept a connection; Ray itself tries for minutes."""
 _LOOK_S = 120.0
 """How long a node may take to start a process and look at the store."""
+
+_TOKEN = "; if it wants a token, set RAY_AUTH_MODE=token here, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
 
 
 class RayCluster:
@@ -40,8 +42,9 @@ class RayCluster:
 
     @contextmanager
     def connected(self) -> Iterator[None]:
-        """Be connected, and end what Ray has started here. Raises ServiceUnavailable when the cluster does not answer.
+        """Be connected, and end what Ray has started here.
 
+        Raises ServiceUnavailable when the cluster does not answer and CredentialsError when it wants another token.
         What Ray has to say goes to stderr: stdout is for results.
         """
         import ray
@@ -119,8 +122,10 @@ class RayCluster:
                 raise SpecError(f"Ray at {address or 'this machine'}: {_brief(error)}; install the same here") from None
             raise ServiceUnavailable(
                 f"Ray at {address or 'this machine'} does not answer: {_brief(error)}; check that `ray start --head` "
-                "runs there"
+                f"runs there{_TOKEN}"
             ) from None
+        except ray.exceptions.AuthenticationError as error:
+            raise CredentialsError(f"Ray at {address or 'this machine'}: {_brief(error)}{_TOKEN}") from None
 
 
 def _client_address(place: str) -> str | None:

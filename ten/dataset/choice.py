@@ -27,13 +27,12 @@ Read = Callable[[Corpus], Reading]
 def choose_reading(spec: JobSpec, place: Place, hub: HubName | None, run: str, read: Read) -> Reading:
     """The dataset's listing, read as the job reads it; that of a hub dataset is looked up once for all over the store.
 
-    Over a store that is no folder, a job that needs no text reads what another machine has packed of files that this
-    one has not. Raises MissingInput where the dataset is nowhere, and what listing raises.
+    A job that needs no text reads what another machine over the store has packed of files that this one has not. Raises MissingInput where the dataset is nowhere, and what listing raises.
     """
     make = partial(_open, spec.data, place)
     if hub is not None:
         return _hub_reading(spec, place, hub, run, read, make)
-    return _shared_reading(spec, place, read, make) if place.is_remote else read(make())
+    return _shared_reading(spec, place, read, make)
 
 
 def may_be_folder(hub: HubName, data: DataSettings) -> bool:
@@ -75,7 +74,7 @@ def _shared_reading(spec: JobSpec, place: Place, read: Read, make: Callable[[], 
         if (packed := _packed_elsewhere(spec, place, read)) is not None:
             return packed
         raise MissingInput(f"{error}; and {place.store.url} has no pack of it that this job could read") from None
-    if spec.mode != "pretok":
+    if spec.mode != "pretok" or not place.is_remote:  # over a folder it is this machine that has changed the files
         return own
     listed = find_listing(place.store, listing_request(spec))
     if listed is None or listed.fingerprint == own.corpus.fingerprint or own.is_begun:

@@ -156,7 +156,8 @@ class Reading:
 
     def _publish(self, *, replace: bool) -> None:
         corpus = self.corpus
-        if self.place.is_remote and not corpus.is_pinned and not any(file.is_elsewhere for file in corpus.files):
+        is_here = not corpus.is_pinned and not any(file.is_elsewhere for file in corpus.files)
+        if is_here and (self.place.is_remote or replace):  # a folder may be mounted elsewhere, once the pack is there
             publish_listing(self.place.store, listing_request(self.spec), corpus, replace=replace)
 
     def _subset(self) -> tuple[Unit, ...] | None:
@@ -165,9 +166,6 @@ class Reading:
         if records is None:
             return None
         count = partial(subset_units, corpus, records)
-        if not (corpus.is_pinned or self.place.is_remote):
-            return count()
-
         def counted() -> tuple[Unit, ...]:
             try:
                 return count()

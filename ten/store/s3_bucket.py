@@ -20,7 +20,7 @@ from ten.units import format_seconds
 
 Answer = dict[str, Any]
 """What boto3 makes of an answer."""
-_BRIEF = Patience(connect_s=3.0, silence_s=3.0, total_s=6.0)
+_BRIEF = Patience(connect_s=3.0, silence_s=3.0, total_s=6.0, adjustable=False)
 """With a service that has not answered yet: it is rather misnamed than down."""
 
 

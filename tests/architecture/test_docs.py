@@ -22,6 +22,11 @@ def _commands(text: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def _name(requirement: str) -> str:
+    """A package's name, without its extras and versions."""
+    return re.split(r"[\[<>=]", requirement)[0]
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_is_documented_and_has_help(verb: str, capsys: pytest.CaptureFixture[str], root: Path) -> None:
     assert f"`ten {verb}`" in (root / "README.md").read_text(encoding="utf-8")
@@ -65,19 +70,14 @@ def test_every_dependency_has_its_reason(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     reasons = (root / "docs" / "decisions.md").read_text(encoding="utf-8")
     named = [*project["dependencies"], *(item for extra in project["optional-dependencies"].values() for item in extra)]
-    missing = [name for item in named if f"`{(name := re.split('[<>=]', item)[0])}`" not in reasons]
+    missing = [item for item in named if f"`{_name(item)}`" not in reasons]
     assert not missing
 
 
 def test_the_lock_pins_every_dependency(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lock = {
-        line.split("==")[0].lower().replace("_", "-") for line in (root / "requirements.lock").read_text().splitlines()
-    }
-    wanted = {
-        re.split("[<>=]", item)[0].lower()
-        for item in [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    }
+    lock = {_name(line).lower().replace("_", "-") for line in (root / "requirements.lock").read_text().splitlines()}
+    wanted = {_name(item).lower() for item in [*project["dependencies"], *project["optional-dependencies"]["dev"]]}
     assert wanted <= lock
 
 

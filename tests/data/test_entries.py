@@ -1,5 +1,7 @@
 """Entries: every shard is found where the manifest or a page of it lists it, and nothing is read twice for nothing."""
 
+from pathlib import Path
+
 import pytest
 
 from ten.data.entries import Entries
@@ -53,3 +55,20 @@ def test_a_damaged_page_is_refused_by_name(recipe: Recipe) -> None:
     assert entries.entry(1000).tokens == 1000
     with pytest.raises(DataError, match=r"s3://b/packs/p/pages/00001\.json: damaged: .*`ten pack`"):
         entries.entry(1500)
+
+
+def test_pages_are_kept_and_read_again_when_damaged(recipe: Recipe, tmp_path: Path) -> None:
+    pages, read = dict[str, bytes](), list[str]()
+    manifest = make_manifest(recipe_of_many(recipe, 3000), entries_of(3000), write_page=pages.__setitem__)
+
+    def reading(name: str) -> bytes:
+        read.append(name)
+        return pages[name]
+
+    for _ in range(2):
+        assert Entries(manifest, reading, keep=tmp_path).entry(2000).unit == 2000
+    assert read == ["pages/00001.json"]
+    (tmp_path / "pages" / "00001.json").write_bytes(b"[]")
+    assert Entries(manifest, reading, keep=tmp_path).entry(2000).unit == 2000
+    assert read == ["pages/00001.json"] * 2
+    assert (tmp_path / "pages" / "00001.json").read_bytes() == pages["pages/00001.json"]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -28,6 +29,7 @@ from tests.standins.s3 import CANARIES, S3Stand
 pytest.importorskip("ray")
 _FASTER = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
 """A node is missed after two seconds."""
+_SMALL = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
 
 
 class Nodes:
@@ -37,12 +39,18 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster()
-        head = self._cluster.add_node(num_cpus=1, include_dashboard=False, _system_config=_FASTER)
-        self.alive = [head, self._cluster.add_node(num_cpus=1)]
+        head = self._cluster.add_node(
+            **_SMALL, include_dashboard=False, ray_client_server_port=_free_port(), _system_config=_FASTER
+        )
+        self.alive = [head, self._cluster.add_node(**_SMALL)]
 
     @property
     def address(self) -> str:
         return str(self._cluster.address)
+
+    @property
+    def client_address(self) -> str:
+        return f"ray://127.0.0.1:{self._cluster.head_node._ray_params.ray_client_server_port}"
 
     @property
     def logs(self) -> Path:
@@ -66,6 +74,12 @@ class Nodes:
 
     def close(self) -> None:
         self._cluster.shutdown()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def _title(process: int) -> str:
@@ -92,7 +106,7 @@ class Disturbed:
 def nodes(standing: S3Stand) -> Iterator[Nodes]:
     """Nodes whose environment has the keys of the store, and a driver's that has them too."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in standing.environment(RAY_USAGE_STATS_ENABLED="0").items():
+        for name, value in standing.environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled").items():
             patch.setenv(name, value)
         cluster = Nodes()
         patch.setenv("RAY_ADDRESS", cluster.address)
@@ -114,8 +128,8 @@ def expected(tales: Path, tmp_path_factory: pytest.TempPathFactory) -> ShardCach
     return cache
 
 
-def pack_on_ray(cache: ShardCache, disturb: Callable[[], None] = lambda: None) -> Packed:
-    with packing_on_ray(RayCluster("ray"), cache, "tokenizers", 256) as packers:
+def pack_on_ray(cache: ShardCache, disturb: Callable[[], None] = lambda: None, place: str = "ray") -> Packed:
+    with packing_on_ray(RayCluster(place), cache, "tokenizers", 256) as packers:
         return pack_all(cache, engine="tokenizers", packers=Disturbed(packers, disturb))
 
 
@@ -147,6 +161,12 @@ def _holds_a_secret(path: Path) -> bool:
 def test_a_killed_worker_changes_no_byte_in_the_folder(nodes: Nodes, expected: ShardCache, tmp_path: Path) -> None:
     cache = ShardCache(LocalStore(tmp_path), expected.recipe)
     pack_on_ray(cache, nodes.kill_worker)
+    assert files_of(cache) == files_of(expected)
+
+
+def test_a_cluster_elsewhere_makes_the_same_bytes(nodes: Nodes, expected: ShardCache, tmp_path: Path) -> None:
+    cache = ShardCache(LocalStore(tmp_path), expected.recipe)
+    pack_on_ray(cache, place=nodes.client_address)
     assert files_of(cache) == files_of(expected)
 
 

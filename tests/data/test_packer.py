@@ -212,7 +212,7 @@ def test_closing_ends_the_process(recipe: Recipe, tmp_path: Path, when: str, req
     [
         ("broken record", DataError, r"a\.jsonl: the line at byte 0 is no record with a text"),
         ("gone", MissingInput, r"a\.jsonl: the file has gone"),
-        ("store", SpecError, r"no store for gopher:// yet"),
+        ("store", SpecError, r"no store for gopher://"),
     ],
 )
 def test_errors_cross_the_pipe_with_their_type(tmp_path: Path, damage: str, kind: type[TenError], words: str) -> None:

@@ -131,13 +131,28 @@ def test_a_subset_is_counted_where_the_files_are(machine: Machines) -> None:
         empty.settle("data.subset_size=8")
 
 
-def test_over_a_folder_nothing_is_kept_beside_packs(tmp_path: Path) -> None:
+def over_a_folder(dataset: Path, store: Path, **more: object) -> Preparation:
+    flags = {"data.dataset": str(dataset), "store": str(store), "data.engine": "tokenizers", **more}
+    return Preparation(load_job(None, flags, ["data.tokenizer=bpe:300", "data.subset_size=30"]))
+
+
+def test_a_folder_that_is_mounted_elsewhere_is_read_without_the_files(tmp_path: Path) -> None:
     path = Machine(tmp_path / "a", CountingStore(), pytest.MonkeyPatch()).write(40)
-    flags = {"data.dataset": str(path), "store": str(tmp_path / "store"), "data.engine": "tokenizers"}
-    for _ in range(2):
-        job = Preparation(load_job(None, flags, ["data.tokenizer=bpe:300", "data.subset_size=30"]))
-        pack(job)
-    assert sorted(found.name for found in (tmp_path / "store").iterdir()) == ["cache", "packs"]
+    pack(packed := over_a_folder(path, tmp_path / "store"))
+    assert sorted(found.name for found in (tmp_path / "store").iterdir()) == ["cache", "packs", "pins"]
+    path.unlink()
+    (tmp_path / "store").rename(tmp_path / "mounted")
+    job = over_a_folder(path, tmp_path / "mounted", mode="pretok")
+    assert job.recipe.fingerprint == packed.recipe.fingerprint and job.is_packed
+
+
+def test_files_that_changed_beside_a_folder_are_not_passed_over(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "a", CountingStore(), pytest.MonkeyPatch())
+    path = machine.write(40)
+    pack(packed := over_a_folder(path, tmp_path / "store"))
+    machine.write(41)
+    job = over_a_folder(path, tmp_path / "store", mode="pretok")
+    assert job.recipe.fingerprint != packed.recipe.fingerprint and not job.is_packed
 
 
 class DistantStore(MemoryStore):
