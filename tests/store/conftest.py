@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,9 @@ def store(address: str, stand: S3Stand, silent: None) -> Iterator[S3Store]:
         assert store.stat("nothing") is None
         stand.clear()
         yield store
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file to send, or where a fetched object goes."""
+    return tmp_path / "object"

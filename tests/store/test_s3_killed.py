@@ -26,12 +26,6 @@ SEND = "store.send('a', path, sha256=sha256)"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The file that is fetched or sent."""
-    return tmp_path / "object"
-
-
-@pytest.fixture
 def part(path: Path) -> Path:
     """What a fetch leaves when it is killed."""
     return path.with_name("object.part")
