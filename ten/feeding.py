@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PACKER_PATIENCE_S = 600.0
+_PULLS = 4
+"""Shards that are pulled side by side where none is packed."""
 
 
 def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, begin: Cursor | None = None) -> Fill:
@@ -218,7 +220,7 @@ def _order(
         recipe=recipe,
         store=job.store.url,
         cache_dir=str(folder) if folder is not None else None,
-        threads=data.pack_threads,
+        threads=data.pack_threads if may_pack else max(_PULLS, data.pack_threads),
         engine=data.engine,
         batch_rows=data.batch_size,
         estimate=estimate and job.packed_epoch_tokens is None,

@@ -143,9 +143,9 @@ class ShardCache:
             for unit in [unit for unit in self._open if self.size(unit) is None]:
                 del self._open[unit]
 
-    def _open_local(self, unit: int) -> Shard | None:
+    def _open_local(self, unit: int, *, verify: bool = True) -> Shard | None:
         try:
-            shard = open_shard(self.path(unit))
+            shard = open_shard(self.path(unit), verify=verify)
         except FileNotFoundError:
             return None
         self._check(shard, unit)
@@ -166,8 +166,11 @@ class ShardCache:
     def _fetch(self, unit: int, advance: Callable[[int], object] | None) -> Shard | None:
         """The shard from the store; None where it has none, DataError when it comes damaged twice."""
         for is_last in (False, True):
+            is_known = self.pack.is_listed  # then what comes has been hashed on its way
             try:
-                return self._open_local(unit) if self.pack.fetch(unit, self.path(unit), advance) else None
+                if not self.pack.fetch(unit, self.path(unit), advance):
+                    return None
+                return self._open_local(unit, verify=not is_known)
             except DataError as error:
                 self._put_aside(unit)
                 if is_last:

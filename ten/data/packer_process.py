@@ -30,6 +30,8 @@ from ten.store.opening import open_store
 from ten.text.engines import Encoder
 from ten.text.flow import RANGES_AHEAD, Flow
 
+_PULLS = 8
+"""Shards that come from the store at a time: a connection brings only so much, however few units are packed at once."""
 _PULSE_S = 5.0
 _UPLOAD_S = 3.0
 """How long shards on their way to the store may hold up the end: less than the trainer waits before it kills."""
@@ -106,7 +108,8 @@ class _Server:
 
     def __init__(self, order: PackerOrder, speaker: _Speaker) -> None:
         self._order, self._speaker = order, speaker
-        self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="pack")
+        self._packs = ThreadPoolExecutor(order.threads, thread_name_prefix="pack")
+        self._pulls = ThreadPoolExecutor(max(_PULLS, order.threads), thread_name_prefix="pull")
         self._released = threading.Event()
         self._opening, self._finding = threading.Lock(), threading.Lock()
         self._found: ShardCache | None = None
@@ -116,7 +119,7 @@ class _Server:
         if not order.slow_start:
             self._released.set()
         if order.estimate:
-            self._submit(-1, self._estimate)
+            self._submit(self._packs, -1, self._estimate)
 
     @property
     def _cache(self) -> ShardCache:
@@ -138,10 +141,10 @@ class _Server:
         if isinstance(message, Release):
             self._released.set()
         else:
-            self._submit(message.unit, partial(self._serve, message))
+            self._submit(self._pulls, message.unit, partial(self._serve, message))
 
-    def _submit(self, unit: int, task: Callable[[], None]) -> None:
-        self._pool.submit(self._guarded, unit, task)
+    def _submit(self, pool: ThreadPoolExecutor, unit: int, task: Callable[[], None]) -> None:
+        pool.submit(self._guarded, unit, task)
 
     def _guarded(self, unit: int, task: Callable[[], None]) -> None:
         try:
@@ -157,7 +160,11 @@ class _Server:
             self._released.wait()
         supply = Supply() if _is_here(self._cache, request.unit) else self._pull(request)
         if supply is None:
-            supply = self._pack(self._cache, request)
+            self._submit(self._packs, request.unit, lambda: self._finish(request, self._pack(self._cache, request)))
+        else:
+            self._finish(request, supply)
+
+    def _finish(self, request: Request, supply: Supply) -> None:
         self._cache.forget(request.unit)
         self._speaker.say(Event(kind="done", unit=request.unit, supply=supply))
 

@@ -61,6 +61,11 @@ class PublishedPack:
             return None
         return parse_manifest(data, f"{self.address}/manifest.json", self._recipe)
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether a manifest was found that says what `fetch` must bring."""
+        return self._entries is not None
+
     def entries(self, manifest: Manifest) -> Entries:
         """What a manifest of this pack says of each shard."""
         return Entries(manifest, self._read, self.address, self._keep)

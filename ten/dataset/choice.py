@@ -27,7 +27,8 @@ Read = Callable[[Corpus], Reading]
 def choose_reading(spec: JobSpec, place: Place, hub: HubName | None, run: str, read: Read) -> Reading:
     """The dataset's listing, read as the job reads it; that of a hub dataset is looked up once for all over the store.
 
-    A job that needs no text reads what another machine over the store has packed of files that this one has not. Raises MissingInput where the dataset is nowhere, and what listing raises.
+    A job that needs no text reads what another machine over the store has packed of files that this one has not.
+    Raises MissingInput where the dataset is nowhere, and what listing raises.
     """
     make = partial(_open, spec.data, place)
     if hub is not None:

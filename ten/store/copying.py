@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ten.store.durable import sync_file
 from ten.store.protocol import Store
 
 
@@ -26,6 +27,7 @@ def copy_object(
         target.send(target_key, path, sha256=sha256, about=about, advance=advance)
     elif (path := target.local_path(target_key)) is not None:
         source.fetch(key, path, sha256=sha256, advance=advance)
+        sync_file(path)
     else:
         with TemporaryDirectory(prefix="ten-copy-") as folder:
             between = Path(folder) / "object"

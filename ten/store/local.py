@@ -51,7 +51,9 @@ class LocalStore:
     ) -> None:
         """Copy a file here; nothing is noted of it."""
         with _reading(path):
-            copy_into(self._path(key), checked_pieces(path, sha256, f"{self.url}/{key}"), None, key, advance)
+            copy_into(
+                self._path(key), checked_pieces(path, sha256, f"{self.url}/{key}"), None, key, advance, durable=True
+            )
 
     def fetch(
         self, key: str, path: Path, *, sha256: str | None = None, advance: Callable[[int], object] | None = None
@@ -59,7 +61,7 @@ class LocalStore:
         """Copy a file from here."""
         source = self._path(key)
         with _reading(source):
-            copy_into(path, pieces_of(source), sha256, str(source), advance)
+            copy_into(path, pieces_of(source), sha256, str(source), advance, durable=False)
 
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
         """Files whose keys begin with `prefix`; unfinished writes are not objects."""

@@ -57,7 +57,7 @@ class MemoryStore:
     ) -> None:
         """Write an object's bytes into a file."""
         wanted = sha256 or self._notes.get(key, (None, ""))[0]
-        copy_into(path, [self.read(key)], wanted, f"{self.url}{key}", advance)
+        copy_into(path, [self.read(key)], wanted, f"{self.url}{key}", advance, durable=False)
 
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
         """Objects whose keys begin with `prefix`."""

@@ -17,11 +17,12 @@ _BLOCK = 2**22
 class PartCopy:
     """`<name>.part`, gone on with where an earlier call left one; the final name appears when it is whole and right.
 
-    The kernel's lock on it keeps two processes from mixing their bytes: the second makes a copy of its own.
+    The kernel's lock on it keeps two processes from mixing their bytes: the second makes a copy of its own. A copy that
+    is not `durable` may be torn by a power failure: enough where whoever reads it knows its hash.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self._path, self._durable = path, durable
         self._part = path.with_name(f"{path.name}{PART}")
         self._sha256 = hashlib.sha256()
         self.bytes = 0
@@ -74,9 +75,11 @@ class PartCopy:
             self._part.unlink(missing_ok=True)
             raise DataError(f"{name}: damaged: its bytes have sha256 {found[:12]}… instead of {sha256[:12]}…")
         with writing(self._part):
-            os.fsync(self._file.fileno())
+            if self._durable:
+                os.fsync(self._file.fileno())
             self._part.replace(self._path)
-            sync_folder(self._path.parent)
+            if self._durable:
+                sync_folder(self._path.parent)
 
     def _count(self, piece: bytes | memoryview) -> None:
         self._sha256.update(piece)
@@ -84,10 +87,16 @@ class PartCopy:
 
 
 def copy_into(
-    path: Path, pieces: Iterable[bytes], sha256: str | None, name: str, advance: Callable[[int], object] | None
+    path: Path,
+    pieces: Iterable[bytes],
+    sha256: str | None,
+    name: str,
+    advance: Callable[[int], object] | None,
+    *,
+    durable: bool,
 ) -> None:
     """Make a file of pieces that can be had again at will: what an earlier copy left is dropped."""
-    with PartCopy(path) as copy:
+    with PartCopy(path, durable=durable) as copy:
         copy.begin_anew()
         for piece in pieces:
             copy.append(piece)

@@ -61,7 +61,7 @@ class Store(Protocol):
     def fetch(
         self, key: str, path: Path, *, sha256: str | None = None, advance: Callable[[int], object] | None = None
     ) -> None:
-        """Copy an object into a file, which appears whole or not at all.
+        """Copy an object into a file, which appears whole or not at all; only a power failure may tear it later.
 
         What an interrupted call left is gone on with. `sha256` is what the bytes must have; without it what the
         object's writer noted is, if anything. Raises DataError, and leaves no file, when they have not.

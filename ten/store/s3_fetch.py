@@ -13,8 +13,8 @@ from ten.store.s3_bucket import S3Bucket
 from ten.store.s3_reading import Changed, Head, Reading
 from ten.store.s3_refusals import Refused
 
-RANGE = 2**23
-"""Bytes that are asked for at once."""
+RANGE = 17 * 2**20
+"""Bytes that are asked for at once: a full shard in two requests (docs/scale.md)."""
 _VERSIONS = 3
 _log = logging.getLogger(__name__)
 
@@ -26,13 +26,13 @@ def fetch_into(
 
     Raises DataError when its hash is another one, twice: once is what the way here may have done.
     """
-    with PartCopy(path) as copy:
+    with PartCopy(path, durable=False) as copy:
         try:
             _fetch(bucket, crew, key, copy, sha256, advance)
             return
         except DataError as error:
             _log.warning("%s; fetched again", error)
-    with PartCopy(path) as copy:
+    with PartCopy(path, durable=False) as copy:
         _fetch(bucket, crew, key, copy, sha256, advance)
 
 

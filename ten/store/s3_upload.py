@@ -20,8 +20,8 @@ from ten.store.s3_bucket import S3Bucket
 from ten.store.s3_reading import check_pace
 from ten.store.s3_refusals import Refused
 
-ONE_PUT = 2**25
-"""Files up to this many bytes are sent in one request."""
+ONE_PUT = 2**26
+"""Files up to this many bytes are sent in one request: every shard is (docs/scale.md)."""
 PART = 2**24
 _MOST_PARTS = 10_000
 _ABOUT_BYTES = 1900

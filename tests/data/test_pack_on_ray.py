@@ -27,9 +27,10 @@ from tests.data.small import jsonl, kill, make_texts, recipe_of, small_tokenizer
 from tests.standins.s3 import CANARIES, S3Stand
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.filterwarnings("ignore:.*ray_client_server:pytest.PytestUnraisableExceptionWarning")
+"""Ray leaves the log files of its client server open."""
 _FASTER = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
 """A node is missed after two seconds."""
-_SMALL = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
 
 
 class Nodes:
@@ -38,11 +39,11 @@ class Nodes:
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
-        self._cluster = Cluster()
+        self._cluster: Any = Cluster()
         head = self._cluster.add_node(
-            **_SMALL, include_dashboard=False, ray_client_server_port=_free_port(), _system_config=_FASTER
+            num_cpus=1, include_dashboard=False, ray_client_server_port=_free_port(), _system_config=_FASTER
         )
-        self.alive = [head, self._cluster.add_node(**_SMALL)]
+        self.alive = [head, self._cluster.add_node(num_cpus=1)]
 
     @property
     def address(self) -> str:
@@ -164,6 +165,7 @@ def test_a_killed_worker_changes_no_byte_in_the_folder(nodes: Nodes, expected: S
     assert files_of(cache) == files_of(expected)
 
 
+@pytest.mark.slow
 def test_a_cluster_elsewhere_makes_the_same_bytes(nodes: Nodes, expected: ShardCache, tmp_path: Path) -> None:
     cache = ShardCache(LocalStore(tmp_path), expected.recipe)
     pack_on_ray(cache, place=nodes.client_address)
@@ -194,6 +196,7 @@ def test_an_error_in_a_unit_is_the_same_error_here_and_names_the_node(nodes: Nod
     assert cache.manifest() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("content", "error"), [(b"", MissingInput), (b"[]", SpecError)])
 def test_a_node_whose_files_are_others_is_named(
     nodes: Nodes, tmp_path: Path, content: bytes, error: type[Exception]

@@ -9,7 +9,7 @@ from ten.store.protocol import Store
 MIB = 2**20
 BUCKET, PREFIX = "ten-test", "some/prefix/"
 SMALL = random.Random(1).randbytes(MIB)
-LARGE = random.Random(2).randbytes(36 * MIB)
+LARGE = random.Random(2).randbytes(66 * MIB)
 """More than a single request sends or fetches."""
 
 

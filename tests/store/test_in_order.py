@@ -25,8 +25,9 @@ def test_no_more_is_begun_than_asked_for() -> None:
 
     def tasks() -> Iterator[int]:
         nonlocal begun
-        for begun in range(1, 100):
-            yield begun
+        for number in range(1, 100):
+            begun = number
+            yield number
 
     with closing(in_order(Crew(2), lambda task: task, tasks(), ahead=3)) as results:
         assert next(results) == 1

@@ -19,7 +19,7 @@ from tests.standins.s3_faults import Fault
 pytestmark = pytest.mark.timeout(90)
 MIB = 2**20
 BUCKET, KEY = "ten-test", "some/prefix/a"
-DATA = random.Random(3).randbytes(48 * MIB)
+DATA = random.Random(3).randbytes(72 * MIB)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 FETCH = "store.fetch('a', path, sha256=sha256)"
 SEND = "store.send('a', path, sha256=sha256)"

@@ -89,7 +89,7 @@ def test_a_refusal_in_the_middle_of_a_job_is_too(
 
 
 def test_a_part_refused_for_good_leaves_no_upload(store: Store, stand: S3Stand, path: Path) -> None:
-    data = bytes(36 * 2**20)
+    data = bytes(66 * 2**20)
     path.write_bytes(data)
     stand.add(Fault("refuse", r"PUT .*partNumber=2", code="AccessDenied", count=-1))
     digest = hashlib.sha256(data).hexdigest()
