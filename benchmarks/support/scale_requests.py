@@ -67,9 +67,12 @@ def _operate(stand: S3Stand, folder: Path, recipe: Recipe) -> dict[str, Operatio
     manifest = make_manifest(recipe, listed, 1, lambda name, page: pages.setdefault(name, page))
     counted("page of the manifest published", lambda: pack.write_page(*next(iter(pages.items()))))
     counted("pack published", lambda: pack.publish(manifest))
-    reader = PublishedPack(open_store(pack.address.partition("/packs/")[0]), recipe)
+    reader = PublishedPack(open_store(pack.address.partition("/packs/")[0]), recipe, folder / "kept")
     counted("manifest read", reader.manifest)
     counted("first rows read", lambda: reader.beginning(real[0]))
     counted("shard pulled, its manifest first", lambda: reader.fetch(0, copy))
+    counted("shard pulled, the first of its page", lambda: reader.fetch(_UNIT, copy))
+    reader = PublishedPack(open_store(pack.address.partition("/packs/")[0]), recipe, folder / "kept")
+    reader.fetch(0, copy)  # a node's next process, which finds the page on the disk
     counted("shard pulled", lambda: reader.fetch(_UNIT, copy))
     return found

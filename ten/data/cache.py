@@ -90,11 +90,8 @@ class ShardCache:
         A store behind the folder is sent what it lacks: the manifest must list nothing that is not there.
         """
         stored = self.pack.entry(unit) if self.uploads is not None else None
-        shard = self.find_here(unit)
-        self.forget(unit)
-        if shard is None:
+        if (entry := self._own_entry(unit)) is None:
             return stored
-        entry = make_entry(shard.header, self.path(unit).read_bytes())
         if self.uploads is not None:
             self.uploads.put(entry) if stored != entry else self.uploads.sent.add(unit)
         return entry
@@ -154,6 +151,14 @@ class ShardCache:
             if len(self._open) > _MOST_OPEN:
                 del self._open[next(iter(self._open))]
         return shard
+
+    def _own_entry(self, unit: int) -> ShardEntry | None:
+        """The entry of a shard in the folder."""
+        shard = self.find_here(unit)
+        self.forget(unit)
+        with suppress(FileNotFoundError):  # a job that shares the folder evicted it meanwhile
+            return None if shard is None else make_entry(shard.header, self.path(unit).read_bytes())
+        return None
 
     def _check(self, shard: Shard, unit: int) -> None:
         header = shard.header

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ten.data.manifest import Manifest, PageEntry, ShardEntry, page_name, parse_page
+from ten.errors import DataError, MissingInput
 from ten.store.durable import write_atomically
 
 _PAGES_KEPT = 16
@@ -66,7 +67,13 @@ class Entries:
             data = kept.read_bytes()
             if hashlib.sha256(data).hexdigest() == page.sha256:
                 return parse_page(data, page, str(kept))
-        data = self._read(name)
+        try:
+            data = self._read(name)
+        except MissingInput:
+            raise DataError(
+                f"{self._address}/{name}: this page of the manifest is lost; `ten pack` with the same settings writes "
+                "it anew"
+            ) from None
         entries = parse_page(data, page, f"{self._address}/{name}")
         if kept is not None:
             write_atomically(kept, data)

@@ -75,8 +75,11 @@ def pack_all(
     whole = {} if force else _whole_shards(cache)
     missing = [unit.index for unit in recipe.units if unit.index not in whole]
     manifest = None if missing else _manifest(cache)
-    if manifest and manifest.lists_same(make_manifest(recipe, (whole[unit] for unit in sorted(whole)))):
-        return Packed(manifest=manifest, packed=0, engine="none")
+    entries = (whole[unit] for unit in sorted(whole))
+    if manifest and manifest.lists_same(make_manifest(recipe, entries, write_page=cache.pack.mend_page)):
+        _drain(cache)
+        if not (missing := cache.lost(whole)):
+            return Packed(manifest=manifest, packed=0, engine="none")
     cache.pack.retract()
     made = PackProgress(recipe, missing)
     made.announce()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from ten.data.cache import ShardCache
 from ten.data.room import expected_bytes
+from ten.data.uploads import Uploads
 
 _POLL_S = 1.0
 
@@ -21,26 +22,31 @@ class PackRoom:
         """Expected bytes of the units that are being packed."""
 
     def make(self, unit: int, pulse: Callable[[], None]) -> None:
-        """Return when there is room for one more shard, or nothing that could make any; `pulse` may raise to end it."""
+        """Return when there is room for one more shard, or nothing that could make any; `pulse` may raise to end it.
+
+        Raises what sending shards raised where that is why there is no room.
+        """
         uploads = self._cache.uploads
         if uploads is None or self._limit is None:
             return
         with self._lock:
             self._coming[unit] = expected_bytes(self._cache.recipe, self._cache.recipe.units[unit])
-            while (excess := self._excess()) > 0:
-                if not self._evict(excess) and not uploads.wait(_POLL_S):
+            while (excess := self._excess(uploads)) > 0:
+                if not self._evict(excess, uploads) and not uploads.wait(_POLL_S):
+                    uploads.check()
                     return
                 pulse()
 
-    def _excess(self) -> int:
+    def _excess(self, uploads: Uploads) -> int:
         present = self._cache.present()
-        coming = sum(size for unit, size in self._coming.items() if unit not in present)
-        return sum(present.values()) + coming - (self._limit or 0)
+        for unit in self._coming.keys() & (present.keys() | uploads.sent):
+            del self._coming[unit]
+        return sum(present.values()) + sum(self._coming.values()) - (self._limit or 0)
 
-    def _evict(self, excess: int) -> bool:
+    def _evict(self, excess: int, uploads: Uploads) -> bool:
         """Whether some shards could be deleted."""
-        uploads, present = self._cache.uploads, self._cache.present()
-        going = sorted(present.keys() & uploads.sent) if uploads else []
+        present = self._cache.present()
+        going = sorted(present.keys() & uploads.sent)
         for unit in going:
             if excess <= 0:
                 break

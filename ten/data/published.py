@@ -78,6 +78,15 @@ class PublishedPack:
         """Keep a page of the manifest to come (`make_manifest`)."""
         self.store.write(f"{self._prefix}/{name}", data)
 
+    def mend_page(self, name: str, data: bytes) -> None:
+        """Write a page of a finished pack's manifest where it is lost or damaged."""
+        try:
+            is_sound = self._read(name) == data
+        except (MissingInput, DataError):
+            is_sound = False
+        if not is_sound:
+            self.write_page(name, data)
+
     def publish(self, manifest: Manifest) -> None:
         """Write the tokenizer, a hub dataset's listing and then, last, the manifest: now the pack is complete."""
         self.store.write(f"{self._prefix}/tokenizer.json", self._recipe.tokenizer.definition.encode())
@@ -128,9 +137,8 @@ class PublishedPack:
 
         They must be what the manifest says, or without one what the shard's writer noted.
         """
-        if self._entries is None and (manifest := self.manifest()) is not None:
-            self._entries = self.entries(manifest)
-        sha256 = self._entries.entry(unit).sha256 if self._entries else None
+        entries = self._listed()
+        sha256 = entries.entry(unit).sha256 if entries else None
         try:
             self.store.fetch(self.key(unit), path, sha256=sha256, advance=advance)
         except MissingInput:

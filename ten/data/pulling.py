@@ -13,8 +13,12 @@ from ten.data.supply import Supply
 from ten.errors import DataError, MissingInput, ServiceUnavailable, StoreError
 
 _AWAY_S = 60.0
-"""How long a store that did not answer is left alone by jobs that can do without it."""
+"""How long at least a store that did not answer is left alone by jobs that can do without it."""
+_AWAY_SHARE = 10.0
+"""So much longer than it kept whoever asked waiting: most of a run is then spent on packing, not on patience."""
 _POLL_S = 2.0
+_TELL_S = 300.0
+"""How often it is said that another packer is waited for."""
 
 Show = Callable[[NDArray[Any], NDArray[np.uint64]], None]
 
@@ -46,6 +50,7 @@ class Puller:
     def __init__(self, cache: ShardCache, order: PackerOrder, tell: Callable[[str], None]) -> None:
         self._cache, self._order, self._tell = cache, order, tell
         self._away_until = 0.0
+        self._told_at = time.monotonic()
 
     def pull(self, unit: int, pull: Pull, show: Show | None = None) -> Supply | None:
         """Have the store's shard in the cache; what it cost, or None where it is to be packed here.
@@ -55,6 +60,7 @@ class Puller:
         """
         if self._cache.uploads is None or (self._order.may_pack and time.monotonic() < self._away_until):
             return None
+        began = time.monotonic()
         try:
             if show is not None:
                 self._show_beginning(unit, show)
@@ -63,8 +69,9 @@ class Puller:
         except DataError as error:
             self._excuse(error, f"shard {unit} is made anew")
         except (ServiceUnavailable, StoreError) as error:
-            self._excuse(error, f"shards are made here for the next {_AWAY_S:.0f} s")
-            self._away_until = time.monotonic() + _AWAY_S
+            away_s = max(_AWAY_S, _AWAY_SHARE * (time.monotonic() - began))
+            self._excuse(error, f"shards are made here for the next {away_s:.0f} s")
+            self._away_until = time.monotonic() + away_s
         if self._order.may_pack:
             return None
         raise MissingInput(
@@ -75,8 +82,11 @@ class Puller:
     def _find(self, unit: int, pull: Pull) -> bool:
         """Whether the shard is here now; where only the store may have it, another packer is waited for."""
         while self._cache.find(unit, pull.advance) is None:
-            if self._order.may_pack or not self._is_under_way():
+            if self._order.may_pack:
                 return False
+            if not self._is_under_way():  # finished since, perhaps
+                return self._cache.find(unit, pull.advance) is not None
+            self._tell_wait(unit)
             time.sleep(_POLL_S)
         self._cache.forget(unit)
         return True
@@ -85,10 +95,23 @@ class Puller:
         pack = self._cache.pack
         return pack.packing() is not None and not pack.has_manifest()
 
+    def _tell_wait(self, unit: int) -> None:
+        """Now and then, for all shards that are waited for: nobody here sees whether the other packer lives."""
+        if time.monotonic() - self._told_at > _TELL_S:
+            self._told_at = time.monotonic()
+            self._tell(
+                f"shard {unit} of {self._cache.address} is not there yet; if nobody packs it any more, "
+                f"run `{self._order.advice}`"
+            )
+
     def _show_beginning(self, unit: int, show: Show) -> None:
         first = self._order.first
         if first is not None and first.unit == unit and first.head_bytes:
-            beginning = self._cache.pack.beginning(first)
+            try:
+                beginning = self._cache.pack.beginning(first)
+            except (DataError, MissingInput) as error:
+                self._tell(f"{error}; all of the shard is fetched first")
+                return
             show(beginning.tokens, beginning.document_ends)
 
     def _excuse(self, error: DataError | ServiceUnavailable | StoreError, instead: str) -> None:

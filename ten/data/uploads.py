@@ -9,7 +9,7 @@ from pathlib import Path
 from ten import logs
 from ten.data.manifest import ShardEntry
 from ten.data.published import PublishedPack
-from ten.errors import CredentialsError, DataError, MissingInput, TenError
+from ten.errors import CredentialsError, DataError, MissingInput
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Uploads:
         self._changed = threading.Condition()
         self._waiting: deque[ShardEntry] = deque()
         self._failed: list[ShardEntry] = []
-        self._failure: TenError | None = None
+        self._failure: Exception | None = None
         self._sending = 0
         """Threads, each of which sends a shard."""
         self.lost: set[int] = set()
@@ -53,8 +53,13 @@ class Uploads:
                 while self._open:
                     self._changed.wait(1.0)
                     bar.update(total - self._open - bar.n)
-            failure, self._failure = self._failure, None
             self._failed.clear()
+        self.check()
+
+    def check(self) -> None:
+        """Raise what sending raised last, once, unless a shard has arrived since."""
+        with self._changed:
+            failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
@@ -86,7 +91,7 @@ class Uploads:
             except DataError as error:  # overwritten meanwhile by other bytes than those it was made of
                 self.lost.add(entry.unit)
                 log.warning("%s", error)
-            except TenError as error:
+            except Exception as error:  # a bug too: whoever waits for the end of this is told
                 self._put_off(entry, error)
             else:
                 self._arrived(entry)
@@ -108,7 +113,7 @@ class Uploads:
                 self._failed.clear()
                 self._failure = None
 
-    def _put_off(self, entry: ShardEntry, error: TenError) -> None:
+    def _put_off(self, entry: ShardEntry, error: Exception) -> None:
         with self._changed:
             is_new, self._failure = self._failure is None, error
             self._failed.append(entry)

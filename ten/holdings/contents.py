@@ -14,12 +14,14 @@ from ten.holdings.naming import Holding
 from ten.store.protocol import Store
 from ten.text.pins import decode_corpus
 from ten.train.checkpoint_files import SEAL, Seal
+from ten.train.run_record import decode_run
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 CORPUS = "corpus.json"
 PACK_CURE = "`ten pack` with the same settings makes it anew"
-RECORDS = ("run.json", TOKENIZER, CORPUS, "metrics.jsonl")
+RECORD = "run.json"
+RECORDS = (RECORD, TOKENIZER, CORPUS, "metrics.jsonl")
 """What is beside a run's checkpoints."""
 _SHARD = re.compile(r"(\d{5,})\.safetensors")
 _FINGERPRINT = re.compile(r"-([0-9a-f]{12})$")
@@ -67,7 +69,7 @@ def read_manifest(store: Store, pack: Holding) -> Manifest | None:
 
 
 def read_small(store: Store, holding: Holding, name: str) -> bytes:
-    """A manifest, COMPLETE, tokenizer or corpus of a pack or run. Raises DataError when it is not what it must be."""
+    """A manifest, COMPLETE, run.json, tokenizer or corpus. Raises DataError when it is not what it must be."""
     data, where = store.read(holding.key(name)), place(store, holding, name)
     if name.endswith(SEAL):
         read_checkpoint(store, holding, name.rpartition("/")[0])
@@ -75,6 +77,8 @@ def read_small(store: Store, holding: Holding, name: str) -> bytes:
         _require_own(holding, parse_manifest(data, where).fingerprint, where)
     elif name == CORPUS:
         decode_corpus(data, where)
+    elif name == RECORD:
+        decode_run(data, where)
     elif name == TOKENIZER and holding.kind == "pack" and (manifest := read_manifest(store, holding)) is not None:
         require_tokenizer(manifest, data, where)
     return data

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from ten.errors import DataError, MissingInput
-from ten.holdings.contents import Item, place, read_small, shard_item, sound_entry
+from ten.holdings.contents import Checkpoint, Item, place, read_small, shard_item, sound_entry
 from ten.holdings.meter import Meter
 from ten.holdings.naming import Holding
 from ten.store.copying import copy_object
@@ -49,16 +49,27 @@ class Move:
         self._counts = {"moved": [0, 0], "there": [0, 0]}
         self._damaged: list[str] = []
 
-    def objects(self, items: Iterable[Item]) -> bool:
-        """Move objects that a manifest or COMPLETE lists, several at a time; whether all of them are there now."""
-        before = len(self._damaged)
+    def objects(self, items: Iterable[Item], of: Checkpoint | None = None) -> bool:
+        """Move objects that a manifest or COMPLETE lists, several at a time; whether all of them are there now.
+
+        Those of a checkpoint that is deleted meanwhile, as the process does that trains the run, are no damage.
+        """
+        damaged = []
         with closing(in_order(Crew(_AT_ONCE), self._object, items, ahead=_AHEAD)) as outcomes:
             for item, outcome in outcomes:
                 if outcome in ("moved", "there"):
                     self._count(outcome, item.bytes)
                 else:
-                    self._damaged.append(outcome)
-        return len(self._damaged) == before
+                    damaged.append(outcome)
+        if damaged and of and self.source.stat(self.holding.key(of.seal_name)) is None:
+            self.note_retired(of.name)
+        else:
+            self._damaged += damaged
+        return not damaged
+
+    def note_retired(self, name: str) -> None:
+        """A checkpoint was deleted at its source meanwhile."""
+        self.notes.append(f"{name} was deleted at {self.source.url} meanwhile; the same again moves what is there now")
 
     def small(self, *names: str) -> None:
         """Move small objects as far as they are there."""
@@ -76,7 +87,7 @@ class Move:
         """Put an object beside it, unless there is one: other packs and runs rely on what was there first."""
         size, new = len(data), self.target.write_new(key, data)
         self._count("moved" if new else "there", size)
-        if not new and self.target.read(key) != data:
+        if not new and self._held(key) != data:
             kept = place(self.target, msgspec.structs.replace(self.there, prefix=""), key)
             self.notes.append(f"{kept} says something else than in {self.source.url}; it stays as it is")
 
@@ -145,7 +156,7 @@ class Move:
     def _held(self, key: str) -> bytes | None:
         try:
             return self.target.read(key)
-        except MissingInput:
+        except (MissingInput, DataError):  # what is damaged there is replaced
             return None
 
     def _count(self, outcome: str, size: int) -> None:

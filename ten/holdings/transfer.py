@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from ten.errors import DataError, MissingInput, SpecError
 from ten.holdings.companions import companion_key, companions
 from ten.holdings.contents import (
     CORPUS,
     MANIFEST,
+    RECORD,
     RECORDS,
     TOKENIZER,
     find_checkpoints,
@@ -24,8 +23,7 @@ from ten.holdings.meter import metered
 from ten.holdings.move import Move, Moved
 from ten.holdings.naming import Holding
 from ten.store.protocol import Store
-from ten.train.checkpoint_files import SEAL
-from ten.train.run_record import RunRecord
+from ten.train.run_record import decode_run
 
 
 def transfer(source: Store, target: Store, holdings: Sequence[Holding], *, last: bool = False) -> list[Moved]:
@@ -33,7 +31,8 @@ def transfer(source: Store, target: Store, holdings: Sequence[Holding], *, last:
 
     What is there with the right size and hash stays; killed at any moment, the next call moves what is missing. Objects
     that are not sound are left out, and with them the manifest or COMPLETE that lists them; they are in the answer.
-    Raises SpecError when both stores are one, or when the target has another run of that name; what stores fail with.
+    Raises SpecError when both stores are one, or when the target has another run of that name; DataError when it has
+    one and the source's record is damaged, so that nobody knows; what stores fail with.
     """
     if source.url == target.url:
         raise SpecError(f"{source.url}: is both where from and where to; name another store")
@@ -79,12 +78,15 @@ def _move_run(move: Move, last: bool) -> None:
     for name in reversed(names[-1:] if last else names):
         try:
             checkpoint = read_checkpoint(source, run, name)
+            move.unseal(checkpoint.seal_name)
+        except MissingInput:
+            move.note_retired(name)
+            continue
         except DataError as error:
             move.damage(error)
             continue
-        move.unseal(f"{name}/{SEAL}")
-        if move.objects(checkpoint.items):
-            move.small(f"{name}/{SEAL}")
+        if move.objects(checkpoint.items, checkpoint):
+            move.small(checkpoint.seal_name)
     if not names:
         move.notes.append("no checkpoint is complete yet")
 
@@ -100,7 +102,7 @@ def _size(source: Store, holding: Holding, last: bool) -> int:
     for name in names[-1:] if last else names:
         try:
             size += sum(item.bytes for item in read_checkpoint(source, holding, name).items)
-        except DataError:  # said when its turn comes
+        except (DataError, MissingInput):  # said when its turn comes
             continue
     return size
 
@@ -110,18 +112,23 @@ def _newest_step(store: Store, run: Holding) -> int:
 
 
 def _refuse_other_run(source: Store, target: Store, run: Holding) -> None:
-    """Raise SpecError where the target's run of that name began at another time: it is another one."""
+    """Raise SpecError where the target's run of that name began at another time, DataError where ours does not say."""
     there = Holding(kind="run", name=run.name, prefix=run.usual_prefix)
-    ours, theirs = _began(source, run), _began(target, there)
-    if ours and theirs and ours != theirs:
+    try:
+        theirs = _began(target, there)
+    except DataError:  # a record that cannot be read is replaced
+        return
+    ours = _began(source, run) if theirs else None
+    if ours and ours != theirs:
         raise SpecError(
-            f"{place(target, there, 'run.json')}: another run of that name, begun {theirs} and not {ours}; delete it "
+            f"{place(target, there, RECORD)}: another run of that name, begun {theirs} and not {ours}; delete it "
             "there, or choose another store"
         )
 
 
 def _began(store: Store, run: Holding) -> str | None:
     try:
-        return msgspec.json.decode(store.read(run.key("run.json")), type=RunRecord).created.isoformat()
-    except (MissingInput, msgspec.MsgspecError):  # a record that cannot be read is replaced
+        data = store.read(run.key(RECORD))
+    except MissingInput:
         return None
+    return decode_run(data, place(store, run, RECORD)).created.isoformat()

@@ -114,11 +114,9 @@ class Checkpoints:
 
     def farewell(self, said: str) -> TenError:
         """The error to leave with after a stop, once the newest checkpoint is where it is kept."""
-        return (
-            Resumable(f"{said}; run the same command again to go on")
-            if self._mirror is None
-            else (self._mirror.farewell(said))
-        )
+        if self._mirror is None:
+            return Resumable(f"{said}; run the same command again to go on")
+        return self._mirror.farewell(said)
 
     def _publish(self, position: Position) -> None:
         weights = model_tensors(self._model)

@@ -10,17 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ten.errors import CredentialsError, Resumable, StoreError, TenError
+from ten.errors import CredentialsError, Resumable, SpecError, StoreError, TenError
 from ten.train.checkpoint_files import read_seal, step_of
 from ten.train.metrics import lines_until
 from ten.train.stopping import StopRequest
-from ten.train.stored_run import StoredRun, try_to_retain
+from ten.train.stored_run import RECORD, StoredRun, try_to_retain
 from ten.train.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
-_BESIDE = ("run.json", "tokenizer.json", "corpus.json")
+_BESIDE = (RECORD, "tokenizer.json", "corpus.json")
 _POLL_S = 0.1
 _NOTHING = Traffic("sending", 0)
 _LEAVE_S = 5.0
@@ -35,7 +35,8 @@ class Mirror:
     """One thread that sends one checkpoint at a time; at most one more waits, and a newer one takes its place.
 
     What is sent or waits must not be deleted meanwhile: `held` names it. A checkpoint that cannot be sent is a warning,
-    and the next one is tried; keys that the store refuses ask `stop` to end the run. Used as a context it leaves when
+    and the next one is tried; keys that the store refuses, and another process that trains the run, ask `stop` to end
+    it. Used as a context it leaves when
     the newest checkpoint and run.json are in the store, or raises StoreError or CredentialsError where they are not.
     """
 
@@ -106,12 +107,13 @@ class Mirror:
 
     def farewell(self, said: str) -> TenError:
         """The error to leave with after a stop: Resumable where the newest checkpoint is in the store."""
-        if self._newest is None and self._is_refused:
-            return CredentialsError(f"{said}: {self._failure}")
+        if (lost := self.settle(said)) is not None:
+            return lost
+        if self._failure is not None and self._is_refused:
+            return type(self._failure)(f"{said}: {self._failure}")
         if self._newest is None:
             return Resumable(f"{said}; run the same command again to begin")
-        there = f"in the store: {self._newest.name}"
-        return self.settle(said) or Resumable(f"{said}; {there}; run the same command again to go on")
+        return Resumable(f"{said}; in the store: {self._newest.name}; run the same command again to go on")
 
     def settle(self, said: str) -> TenError | None:
         """Wait for the newest checkpoint; the error to end with where it is not in the store.
@@ -130,8 +132,9 @@ class Mirror:
         return self._lost
 
     def _explained(self, said: str, newest: Path) -> TenError:
-        kind = CredentialsError if self._is_refused else StoreError
+        kind: type[TenError] = StoreError
         if self._failure is not None:
+            kind = type(self._failure) if self._is_refused else StoreError
             why = str(self._failure)
         else:
             why = "a second signal came" if self._was_interrupted else f"{self._grace_s:.0f} s of limits.stop_grace"
@@ -144,7 +147,7 @@ class Mirror:
 
     @property
     def _is_refused(self) -> bool:
-        return isinstance(self._failure, CredentialsError)
+        return isinstance(self._failure, CredentialsError | SpecError)
 
     def _wait(self, at_least_s: float = 0.0) -> None:
         """Until nothing is on its way, or a stop's grace is over, or a second signal comes."""
@@ -239,7 +242,8 @@ class Mirror:
         if self._is_refused:
             with self._changed:
                 self._waiting, self._noted = None, False
-            self._stop.request("a store that refuses the key")
+            is_key = isinstance(error, CredentialsError)
+            self._stop.request("a store that refuses the key" if is_key else "another process that trains the run")
             return
-        what = self._sending.name if self._sending else "run.json"
+        what = self._sending.name if self._sending else RECORD
         log.warning("%s could not be sent; it is kept here, and the next one is tried: %s", what, error)

@@ -12,7 +12,7 @@ from ten.store.durable import PART, write_atomically, writing
 from ten.train.checkpoint_files import FileSeal, adopt, complete, fetching, find_newest, is_sound, retain, step_of
 from ten.train.run_record import decode_run, read_run
 from ten.train.settings import CheckpointSettings
-from ten.train.stored_run import Advance, StoredRun
+from ten.train.stored_run import RECORD, Advance, StoredRun
 from ten.train.traffic import Traffic
 
 log = logging.getLogger(__name__)
@@ -25,11 +25,12 @@ def recover(run: StoredRun, folder: Path, settings: CheckpointSettings, *, leads
 
     For any number of processes at once: one fetches, the others wait for it. The one that `leads` its machine looks
     whether the newest checkpoint here is sound; where it is not, the store's counts. Raises SpecError (resume=never and
-    the store has a checkpoint), DataError (all are damaged), DiskFull, and what the store raises.
+    the store has a checkpoint, or what is here is of another run of that name), DataError (all are damaged), DiskFull,
+    and what the store raises.
     """
     checkpoints = folder / "checkpoints"
     with alone(checkpoints):
-        _keep_newer_record(run, folder / "run.json")
+        _keep_newer_record(run, folder)
         if run.newest is None:
             return
         if settings.resume == "never":
@@ -58,10 +59,17 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _keep_newer_record(run: StoredRun, path: Path) -> None:
+def _keep_newer_record(run: StoredRun, folder: Path) -> None:
     if run.record is None:
         return
-    theirs, mine = decode_run(run.record, run.address(path.name)), read_run(path)
+    path = folder / RECORD
+    theirs, mine = decode_run(run.record, run.address(RECORD)), read_run(path)
+    if mine is not None and mine.created != theirs.created and complete(folder / "checkpoints"):
+        raise SpecError(
+            f"{folder}: holds checkpoints of another run of that name, begun {mine.created} and not {theirs.created} "
+            f"as {run.address(RECORD)}; move that folder away to go on with the store's run, or start another one with "
+            "--set run=NAME"
+        )
     if mine is None or mine.is_older_than(theirs):
         write_atomically(path, run.record)
 
@@ -79,21 +87,27 @@ def _newest_step(checkpoints: Path, *, sound: bool) -> int:
 def _fetch_newest(run: StoredRun, checkpoints: Path, here: int) -> Path | None:
     """The newest sound checkpoint beyond the step that is here; None where those are all damaged."""
     damaged = []
-    for step in reversed(run.complete()):
-        if step <= here:
-            return None
+    while (step := run.newest) is not None and step > here:
         try:
             return _fetch(run, step, checkpoints)
         except (DataError, MissingInput) as error:
+            if isinstance(error, MissingInput) and _is_retired(run, step):
+                continue
             log.error("checkpoint %s is damaged and is not used: %s", run.checkpoint(step), error)
             run.distrust(step)
             damaged.append(run.checkpoint(step))
-    if here < 0:
+    if damaged and here < 0:
         raise DataError(
             f"every checkpoint in the store is damaged ({', '.join(damaged)}); put a good one there, or delete them to "
             "begin the run again"
         )
     return None
+
+
+def _is_retired(run: StoredRun, step: int) -> bool:
+    """Whether a checkpoint was deleted meanwhile, as the process does that trains the run; looks for its successors."""
+    run.look()
+    return step not in run.complete()
 
 
 def _fetch(run: StoredRun, step: int, checkpoints: Path) -> Path:

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ten.errors import DataError, MissingInput, TenError
+from ten.errors import DataError, MissingInput, SpecError, TenError
 from ten.store.protocol import Store
 from ten.train.checkpoint_files import SEAL, FileSeal, Seal, decode_seal, find_step, folder_name, read_seal, step_of
 
 log = logging.getLogger(__name__)
 
 Advance = Callable[[int], object]
+RECORD = "run.json"
 
 
 class StoredRun:
@@ -26,6 +27,9 @@ class StoredRun:
         self.record: bytes | None = None
         """run.json as `look` found it."""
         self._there: dict[int, set[str]] = {}
+        self._distrusted: set[int] = set()
+        self._known: set[bytes | None] = {None}
+        """What run.json may say while no other process trains the run."""
 
     def key(self, name: str) -> str:
         """Of an object of the run."""
@@ -42,13 +46,14 @@ class StoredRun:
     def look(self) -> None:
         """Read run.json and see which checkpoints are there, both at once: each is a way to the store and back."""
         with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(self.read, "run.json")
+            asked = pool.submit(self.read, RECORD)
             self._there = self._listed()
             self.record = asked.result()
+        self._known.add(self.record)
 
     def complete(self) -> list[int]:
         """Steps of the completed checkpoints, in order."""
-        return sorted(step for step, names in self._there.items() if SEAL in names)
+        return sorted(step for step, names in self._there.items() if SEAL in names and step not in self._distrusted)
 
     @property
     def newest(self) -> int | None:
@@ -56,8 +61,8 @@ class StoredRun:
         return max(self.complete(), default=None)
 
     def distrust(self, step: int) -> None:
-        """A checkpoint is damaged: count it as unfinished."""
-        self._there[step].discard(SEAL)
+        """A checkpoint is damaged: count it as unfinished, until it is sent anew."""
+        self._distrusted.add(step)
 
     def read(self, name: str) -> bytes | None:
         """An object of the run; None where there is none."""
@@ -67,8 +72,19 @@ class StoredRun:
             return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Put an object beside the checkpoints."""
+        """Put an object beside the checkpoints; run.json as `require_alone` allows."""
+        if name == RECORD:
+            self.require_alone()
+            self._known.add(data)
         self.store.write(self.key(name), data)
+
+    def require_alone(self) -> None:
+        """Raise SpecError where run.json is not what this process found or wrote: two would mix their files."""
+        if self.read(RECORD) not in self._known:
+            raise SpecError(
+                f"{self.address(RECORD)}: another process trains this run since; end one of the two, or start another "
+                "run with --set run=NAME"
+            )
 
     def seal(self, step: int) -> Seal:
         """COMPLETE of a checkpoint; DataError when it is damaged."""
@@ -85,12 +101,14 @@ class StoredRun:
 
     def send(self, folder: Path, advance: Advance, before_seal: Callable[[], None]) -> None:
         """Publish a checkpoint: files that are not there yet, then what `before_seal` writes, then COMPLETE."""
+        self.require_alone()
         seal, step = read_seal(folder), step_of(folder)
         place = self.key(f"checkpoints/{folder_name(step)}")
         there = self._there.setdefault(step, set())
         if there:  # an earlier attempt began it, or left a damaged one: unfinished until all of it is right
             self.store.delete(f"{place}/{SEAL}")
             there.discard(SEAL)
+        self._distrusted.discard(step)
         for name, file in seal.files.items():
             if name in there and self._has(f"{place}/{name}", file):
                 advance(file.bytes)

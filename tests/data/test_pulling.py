@@ -1,7 +1,8 @@
-"""The store goes before the tokenizer: what it has is pulled, and what to do when it has not, is damaged, or is away."""
+"""The store goes before the tokenizer: what it has is pulled, and what is done when it has not, or is away."""
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,84 @@ def test_a_damaged_copy_here_is_replaced_from_the_store(empty: ShardCache) -> No
     assert puller_of(empty, [], may_pack=False).pull(1, Pull()) is not None
     again = empty.find_here(1)
     assert again is not None and documents_of(again) == expected
+
+
+def test_a_beginning_that_does_not_come_right_is_done_without(
+    empty: ShardCache, store: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = empty.manifest()
+    assert manifest is not None
+    monkeypatch.setattr(store, "read_range", lambda key, start, length: bytes(length))
+    shown, notes = list[int](), list[str]()
+    puller = puller_of(empty, notes, may_pack=False, first=manifest.shards[0])
+    assert puller.pull(0, Pull(), lambda tokens, ends: shown.append(len(tokens))) is not None
+    assert shown == [] and empty.find_here(0) is not None
+    assert "are not those in the manifest" in notes[0]
+
+
+def test_a_lost_first_shard_names_the_command_too(empty: ShardCache, store: FailingStore) -> None:
+    manifest = empty.manifest()
+    assert manifest is not None
+    store.delete(empty.pack.key(0))
+    puller = puller_of(empty, [], may_pack=False, first=manifest.shards[0])
+    with pytest.raises(MissingInput, match=r"shard 0 is not there; run `ten pack --set x=y`"):
+        puller.pull(0, Pull(), lambda tokens, ends: None)
+
+
+def test_a_shard_that_comes_while_the_pack_is_being_finished_is_not_lost(
+    empty: ShardCache, store: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = {key: store.read(key) for key in (empty.pack.key(4), f"packs/{empty.recipe.pack_name}/manifest.json")}
+    for key in late:
+        store.delete(key)
+    stat = store.stat
+
+    def finish_first(key: str) -> ObjectStat | None:
+        for name, data in late.items():
+            store.write(name, data)
+        return stat(key)
+
+    monkeypatch.setattr(store, "stat", finish_first)
+    assert puller_of(empty, [], may_pack=False).pull(4, Pull()) is not None
+
+
+def test_a_wait_for_another_packer_names_what_to_do_if_there_is_none(
+    empty: ShardCache, store: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ten.data.pulling._POLL_S", 0.02)
+    monkeypatch.setattr("ten.data.pulling._TELL_S", 0.1)
+    data, key, notes = store.read(empty.pack.key(4)), empty.pack.key(4), list[str]()
+    empty.pack.retract()
+    store.delete(key)
+    later = threading.Timer(0.5, store.write, (key, data))
+    later.start()
+    puller_of(empty, notes, may_pack=False).pull(4, Pull())
+    later.join()
+    assert 1 <= len(notes) <= 5
+    assert "shard 4" in notes[0] and "if nobody packs it any more, run `ten pack --set x=y`" in notes[0]
+
+
+def test_a_store_that_keeps_who_asks_waiting_is_left_alone_for_longer(
+    empty: ShardCache, store: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ten.data.pulling._AWAY_S", 0.0)
+
+    def hang(key: str) -> bytes:
+        store.reads.append(key)
+        time.sleep(0.5)
+        raise ServiceUnavailable("memory: is away")
+
+    monkeypatch.setattr(store, "read", hang)
+    puller = puller_of(empty, [], may_pack=True)
+    assert [puller.pull(unit, Pull()) for unit in (1, 2)] == [None, None]
+    assert len(store.reads) == 1
+
+
+def test_an_unfinished_pack_is_not_asked_for_its_manifest_with_every_shard(
+    empty: ShardCache, store: FailingStore
+) -> None:
+    empty.pack.retract()
+    puller = puller_of(empty, [], may_pack=True)
+    for unit in range(4):
+        assert puller.pull(unit, Pull()) is not None
+    assert sum(key.endswith("manifest.json") for key in store.reads) == 1

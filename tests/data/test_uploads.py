@@ -10,7 +10,9 @@ import pytest
 from ten.data.cache import ShardCache
 from ten.data.manifest import ShardEntry
 from ten.data.pack import pack_all
+from ten.data.pack_room import PackRoom
 from ten.data.recipe import Recipe
+from ten.data.shards import Shard
 from ten.data.uploads import Uploads
 from ten.errors import ServiceUnavailable
 from ten.store.memory import MemoryStore
@@ -194,3 +196,78 @@ def test_a_failure_is_said_once_and_closing_does_not_wait_for_the_rest(
     store.gate.set()
     wait_until(lambda: not any(thread.name == "upload" for thread in threading.enumerate()))
     assert len(shard_keys(store)) <= 4
+
+
+def test_a_shard_that_a_finished_pack_has_lost_is_back_when_packing_ends(
+    front: ShardCache, store: SlowStore, recipe: Recipe, tmp_path: Path
+) -> None:
+    pack_into(front)
+    store.delete(front.pack.key(1))
+    store.gate.clear()
+    later = threading.Timer(0.3, store.gate.set)
+    later.start()
+    assert pack_into(ShardCache(store, recipe, tmp_path / "front")).packed == 0
+    later.join()
+    assert front.pack.key(1) in shard_keys(store)
+
+
+def test_what_nobody_foresaw_ends_the_upload_and_the_wait_for_it(
+    packed: ShardCache, front: ShardCache, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(store, "send", fail)
+    front.add(2, packed.path(2).read_bytes())
+    assert front.uploads is not None
+    with pytest.raises(OSError, match="Input/output error"):
+        front.uploads.drain()
+
+
+def test_packing_goes_no_further_than_the_disk_may_be_filled_while_the_store_is_away(
+    front: ShardCache, store: SlowStore, packed: ShardCache
+) -> None:
+    store.is_away = True
+    largest = max(packed.present().values())
+    with pytest.raises(ServiceUnavailable, match="is away"):
+        pack_all(front, engine="tokenizers", threads=1, limit=3 * largest)
+    assert 0 < sum(front.present().values()) <= 4 * largest
+
+
+def test_a_shard_that_came_and_went_takes_no_room(front: ShardCache, packed: ShardCache) -> None:
+    room = PackRoom(front, 5 * max(packed.present().values()))
+    assert front.uploads is not None
+    for unit in packed.present():
+        room.make(unit, lambda: None)
+        front.add(unit, packed.path(unit).read_bytes())
+        front.uploads.drain()
+    assert len(front.present()) >= 4
+
+
+def test_a_shard_that_is_deleted_while_it_is_looked_at_is_not_there(
+    packed: ShardCache, front: ShardCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front.add(2, packed.path(2).read_bytes())
+    found = front.find_here
+
+    def find_and_lose(unit: int) -> Shard | None:
+        shard = found(unit)
+        front.path(unit).unlink()
+        return shard
+
+    monkeypatch.setattr(front, "find_here", find_and_lose)
+    stored = front.pack.entry(2)
+    assert front.entry(2) == stored
+
+
+def test_packing_again_makes_a_lost_page_of_the_manifest_anew(
+    front: ShardCache, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ten.data.manifest.PAGE_UNITS", 2)
+    pack_into(front)
+    page = next(stat.key for stat in store.list() if stat.key.endswith("pages/00001.json"))
+    whole = store.read(page)
+    for damage in (lambda: store.delete(page), lambda: store.write(page, b"[]")):
+        damage()
+        assert pack_into(front).packed == 0
+        assert store.read(page) == whole
