@@ -17,14 +17,16 @@ from ten.data.manifest import ShardEntry
 from ten.data.pack import Packed, Packers, pack_all
 from ten.data.packer import Packer
 from ten.data.packer_messages import PackerOrder
+from ten.data.published import Packing
 from ten.data.recipe import Recipe
 from ten.data.room import Room, cache_limit_bytes
 from ten.data.settings import DataSettings
 from ten.data.supply import Supply
-from ten.errors import MissingInput
+from ten.errors import MissingInput, TenError
 from ten.job import pack_command
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, parameters
 from ten.preparation import Preparation
+from ten.store.crew import Crew
 from ten.text.corpus import FOREIGN, Corpus
 from ten.text.download import download, is_fetched_whole, local_path, raw_folder
 from ten.train.ranks import number
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PACKER_PATIENCE_S = 600.0
+_LAST_QUESTION_S = 3.0
 _PULLS = 4
 """Shards that are pulled side by side where none is packed."""
 
@@ -57,14 +60,18 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
         return following
     if job.spec.mode == "full":
         pack(job, cache)
-        return PretokFill(cache, pack_command(job.spec))
+        return _open_pretok(job, leads, begin)
     job.before_streaming(cache)
+    return _begun(job, cache, _order(job, cache.recipe, estimate=estimate), begin)
+
+
+def _begun(job: Preparation, cache: ShardCache, order: PackerOrder, begin: Cursor | None) -> StreamingFill:
+    """A packer process at work, which ends if anything fails before its fill is handed out."""
     room = _room(job, cache)
-    packer = Packer(_order(job, cache.recipe, estimate=estimate), _patience_s())
-    fill = StreamingFill(cache, packer, room, partial(_tell_saved, cache))
+    fill = StreamingFill(cache, Packer(order, _patience_s()), room, partial(_tell_saved, cache))
     with ExitStack() as undo:
         undo.callback(fill.close)
-        if not job.is_packed:
+        if order.may_pack and not job.is_packed:
             job.before_packing()
         if begin is not None:
             fill.begin(begin)
@@ -73,7 +80,7 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
 
 
 def _open_pretok(job: Preparation, leads: bool, begin: Cursor | None) -> Fill:
-    """Shards of a pack that is made, or being made, elsewhere: read where they lie, or pulled ahead from the store."""
+    """Shards of a pack that is made, or being made elsewhere: read where they lie, or pulled ahead from the store."""
     cache, advice = job.open_cache(), pack_command(job.spec)
     if cache.uploads is None:
         return PretokFill(cache, advice)
@@ -87,17 +94,14 @@ def _open_pretok(job: Preparation, leads: bool, begin: Cursor | None) -> Fill:
         log.info("%s is not finished yet: what another job has packed so far is used, and waited for", cache.address)
     first = cache.pack.entries(manifest).entry(0) if manifest else None
     order = _order(job, cache.recipe, estimate=False, may_pack=False, first=first)
-    fill = StreamingFill(cache, Packer(order, _patience_s()), _room(job, cache), partial(_tell_saved, cache))
-    if begin is not None:
-        fill.begin(begin)
-    return fill
+    return _begun(job, cache, order, begin)
 
 
 def _tell_saved(cache: ShardCache, supply: Supply) -> None:
     """Say what was pulled, and what it would have cost to make it."""
     if not supply.pulled:
         return
-    pulled, packing = format_bytes(supply.pulled_bytes), cache.pack.packing()
+    pulled, packing = format_bytes(supply.pulled_bytes), _packing(cache)
     made = ""
     if packing is not None and packing.seconds:
         part = supply.pulled / packing.units
@@ -108,6 +112,15 @@ def _tell_saved(cache: ShardCache, supply: Supply) -> None:
         "some of it came" if supply.text_bytes else "nothing was tokenized here: all of it came",
         cache.address, supply.pulled, pulled, format_seconds(supply.network_s), made,
     )  # fmt: skip
+
+
+def _packing(cache: ShardCache) -> Packing | None:
+    """What making the pack took; None where the store does not say so at once, for the run is over."""
+    asked = Crew(1).submit(lambda _: cache.pack.packing())
+    try:
+        return asked.result() if asked.finished(_LAST_QUESTION_S) else None
+    except TenError:  # what has been trained is none the worse for it
+        return None
 
 
 def fetched(job: Preparation) -> Recipe:

@@ -2,19 +2,25 @@
 
 import logging
 import os
-from collections.abc import Iterator
+import shutil
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ten.calls.patience import Patience
-from ten.feeding import fetched
+from ten.data.fill import StreamingFill
+from ten.data.supply import Supply
+from ten.errors import DiskFull, ServiceUnavailable
+from ten.feeding import _tell_saved, fetched, open_fill, pack
 from ten.hub import transport as transport_module
 from ten.hub.endpoint import Endpoint
 from ten.hub.transport import Transport
 from ten.job import load_job
 from ten.plan import describe_plan, make_plan
 from ten.preparation import Preparation
+from tests.data.small import CountingStore, make_texts, write_jsonl
 from tests.standins import hub_corpora
 from tests.standins.hub import Hub
 
@@ -58,3 +64,77 @@ def test_a_plan_says_what_is_read_at_the_hub_and_which_raw_files_stay(
     line = f"Salesforce/wikitext, config wikitext-103-raw-v1, split train, text column text, commit {plan.revision}"
     assert line in text
     assert ("kept in cache_dir" in text) == kept
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Preparation]:
+    """Jobs on one machine, over a store that is no folder."""
+    store = CountingStore()
+    monkeypatch.setattr("ten.dataset.place.open_store", lambda address: store)
+    monkeypatch.setenv("TEN_CACHE_DIR", str(tmp_path / "cache"))
+    path = write_jsonl(tmp_path / "tales.jsonl", make_texts(9000))
+    flags = {"data.dataset": str(path), "store": "s3://bucket/prefix", "data.engine": "tokenizers"}
+    return lambda *sets: Preparation(load_job(None, flags, ["data.tokenizer=bpe:300", *sets]))
+
+
+def _packers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "packer-events"]
+
+
+@pytest.mark.parametrize("mode", ["pretok", "streaming"])
+def test_a_job_that_finds_no_room_leaves_no_packer_behind(remote: Callable[..., Preparation], mode: str) -> None:
+    if mode == "pretok":
+        pack(remote("mode=pack"))
+        shutil.rmtree(remote().cache_dir / "packs")
+    with pytest.raises(DiskFull, match=r"data\.cache_limit"):
+        open_fill(remote(f"mode={mode}", "data.cache_limit=1KB"))
+    assert _packers() == []
+
+
+def test_what_cannot_be_announced_leaves_no_packer_behind(
+    remote: Callable[..., Preparation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise ServiceUnavailable("memory: is away")
+
+    job = remote("mode=streaming")
+    _ = job.recipe
+    monkeypatch.setattr(job.store, "write_new", refuse)
+    with pytest.raises(ServiceUnavailable, match="is away"):
+        open_fill(job)
+    assert _packers() == []
+
+
+def test_full_over_a_store_reads_what_it_has_packed_within_the_disks_limit(remote: Callable[..., Preparation]) -> None:
+    fill = open_fill(remote("mode=full"))
+    try:
+        assert isinstance(fill, StreamingFill)
+    finally:
+        fill.close()
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_store_that_is_away_at_the_end_fails_nobody_and_holds_nobody_up(
+    remote: Callable[..., Preparation],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_silent: bool,
+) -> None:
+    monkeypatch.setattr("ten.feeding._LAST_QUESTION_S", 0.1)
+    back = threading.Event()
+
+    def fail(key: str) -> bytes:
+        if is_silent:
+            back.wait(20)
+        raise ServiceUnavailable("memory: is away")
+
+    job = remote("mode=full")
+    cache = job.open_cache()
+    monkeypatch.setattr(job.store, "read", fail)
+    try:
+        with caplog.at_level(logging.INFO, logger="ten"):
+            _tell_saved(cache, Supply(pulled=3, pulled_bytes=2000, network_s=1.0))
+        assert "nothing was tokenized here" in caplog.text and "3 shards" in caplog.text
+        assert not is_silent or not back.is_set()
+    finally:
+        back.set()

@@ -17,6 +17,7 @@ _AWAY_S = 60.0
 _AWAY_SHARE = 10.0
 """So much longer than it kept whoever asked waiting: most of a run is then spent on packing, not on patience."""
 _POLL_S = 2.0
+_SLOWEST_POLL_S = 10.0
 _TELL_S = 300.0
 """How often it is said that another packer is waited for."""
 
@@ -81,13 +82,15 @@ class Puller:
 
     def _find(self, unit: int, pull: Pull) -> bool:
         """Whether the shard is here now; where only the store may have it, another packer is waited for."""
+        pause_s = _POLL_S
         while self._cache.find(unit, pull.advance) is None:
             if self._order.may_pack:
                 return False
             if not self._is_under_way():  # finished since, perhaps
                 return self._cache.find(unit, pull.advance) is not None
             self._tell_wait(unit)
-            time.sleep(_POLL_S)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _SLOWEST_POLL_S)
         self._cache.forget(unit)
         return True
 

@@ -17,10 +17,10 @@ def announce_streaming(reading: Reading, hub: HubName | None, run: str, cache: S
 
     Raises ServiceUnavailable where HF_HUB_OFFLINE forbids it and nothing of the pack is there to begin with.
     """
-    corpus, units = cache.recipe.corpus, cache.recipe.units
+    corpus = cache.recipe.corpus
     if not any(is_hub(file.path) for file in corpus.files) or reading.is_packed:
         return
-    if read_endpoint().offline and not any(cache.has(unit.index) for unit in units):
+    if read_endpoint().offline and not (cache.present() or cache.has(0)):  # a store is sent what is read first, first
         said = f"{corpus.dataset}: {cache.address} is not packed, and HF_HUB_OFFLINE forbids asking the hub"
         raise ServiceUnavailable(reading.explained(said))
     part = reading.only_scored or reading.spec.data.subset_size is not None

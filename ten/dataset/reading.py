@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from ten.calls.patience import read_patience
@@ -127,9 +127,9 @@ class Reading:
 
     def explained(self, said: str) -> str:
         """What is said of the hub's absence, with the way to do without where packs suggest that it was meant."""
-        prefix = f"packs/{self.corpus.slug}-"
-        keys = (found.key.split("/") for found in self.place.store.list(prefix) if found.key.endswith("/manifest.json"))
-        others = ", ".join(sorted({key[1] for key in keys}))
+        store = self.place.store
+        names = (name for name in store.children("packs") if name.startswith(f"{self.corpus.slug}-"))
+        others = ", ".join(name for name in names if store.stat(f"packs/{name}/manifest.json") is not None)
         if not others:
             return said
         return (
@@ -165,10 +165,10 @@ class Reading:
         records, corpus = self.spec.data.subset_size, self.corpus
         if records is None:
             return None
-        count = partial(subset_units, corpus, records)
+
         def counted() -> tuple[Unit, ...]:
             try:
-                return count()
+                return subset_units(corpus, records)
             except ServiceUnavailable as error:
                 raise ServiceUnavailable(self.explained(str(error))) from None
 

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 FILE_NAME = "corpus.json"
 """Name of the pin that is kept beside a run or a pack."""
 _POLL_S = 0.1
+_SLOWER = 1.5
+"""From one look to the next: some hundred ranks that count on one store may wait for an hour."""
+_SLOWEST_POLL_S = 5.0
 
 Pinned = TypeVar("Pinned")
 
@@ -159,11 +162,12 @@ def _answers(corpus: Corpus, request: HubRequest) -> bool:
 
 
 def _wait(find: Callable[[], Pinned | None], place: str, awaited: str, patience_s: float) -> Pinned:
-    deadline = time.monotonic() + patience_s
+    deadline, pause_s = time.monotonic() + patience_s, _POLL_S
     while time.monotonic() < deadline:
         if (pinned := find()) is not None:
             return pinned
-        time.sleep(_POLL_S)
+        time.sleep(pause_s)
+        pause_s = min(_SLOWER * pause_s, _SLOWEST_POLL_S)
     raise ServiceUnavailable(
         f"{place}: this machine's first rank has not {awaited} within {patience_s:.0f} s; see what it says"
     )

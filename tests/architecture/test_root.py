@@ -1,8 +1,8 @@
 """What a visitor sees first: nothing at the root but what has a reason to be there."""
 
 ALLOWED = {
-    ".ci", ".env.example", ".gitignore", "CHANGELOG.md", "Makefile", "README.md", "benchmarks", "docs", "jobs", "pyproject.toml",
-    "requirements.lock", "ten", "tests",
+    ".ci", ".env.example", ".gitignore", "CHANGELOG.md", "Makefile", "README.md", "benchmarks", "docs", "jobs",
+    "pyproject.toml", "requirements.lock", "ten", "tests",
 }  # fmt: skip
 
 

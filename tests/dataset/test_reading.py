@@ -49,3 +49,15 @@ def test_a_damaged_manifest_counts_as_begun_and_is_named(machine: Machines, shar
     assert not again.is_packed
     with pytest.raises(DataError, match=r"manifest\.json"):
         _ = again.manifest
+
+
+def test_other_packs_of_a_dataset_are_named_without_a_list_of_their_shards(
+    machine: Machines, shared: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packer = machine("a")
+    packer.write(40)
+    name = packer.pack().recipe.pack_name
+    shared.write("packs/tales-unfinished/shards/00000.safetensors", b"")
+    monkeypatch.setattr(shared, "list", None)
+    said = packer.settle().reading.explained("no hub")
+    assert said.startswith(f"no hub; this job reads another pack than those in the store ({name}): ")

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ten.errors import SpecError
+from ten.errors import DataError, SpecError
 from ten.holdings.move import Moved
 from ten.holdings.naming import Holding
 from ten.holdings.transfer import transfer
@@ -141,6 +142,39 @@ def test_another_run_of_that_name_is_refused(folder: LocalStore, empty: Store, r
     with pytest.raises(SpecError, match=r"another run of that name, begun 2026-01-02.* and not 2026-03-04"):
         transfer(folder, empty, [run])
     assert objects(empty) == before
+
+
+def test_a_damaged_record_replaces_none_and_a_damaged_one_is_replaced(
+    folder: LocalStore, empty: Store, run: Holding
+) -> None:
+    sound = folder.read(run.key("run.json"))
+    transfer(folder, empty, [run])
+    folder.write(run.key("run.json"), b"{")
+    with pytest.raises(DataError, match=r"run\.json: no run record"):
+        transfer(folder, empty, [run])
+    assert empty.read(run.key("run.json")) == sound
+    folder.write(run.key("run.json"), sound)
+    empty.write(run.key("run.json"), b"{")
+    transfer(folder, empty, [run])
+    assert empty.read(run.key("run.json")) == sound
+
+
+def test_a_checkpoint_that_its_trainer_deletes_meanwhile_is_a_note_and_no_damage(
+    folder: LocalStore, run: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send_and_delete(store: SpiedStore, key: str, path: Path, **more: Any) -> None:
+        if key == run.key("checkpoints/step-00000100/model.safetensors"):
+            for name in ("COMPLETE", "state.json"):
+                folder.delete(run.key(f"checkpoints/step-00000100/{name}"))
+            path.unlink()
+        MemoryStore.send(store, key, path, **more)
+
+    store = SpiedStore()
+    monkeypatch.setattr(SpiedStore, "send", send_and_delete)
+    moved = one(transfer(folder, store, [run]))
+    assert (moved.damaged, store.stat(run.key("checkpoints/step-00000100/COMPLETE"))) == ((), None)
+    assert "step-00000100 was deleted" in moved.notes[0]
+    assert store.stat(run.key(f"{NEWEST}/COMPLETE")) is not None
 
 
 def test_a_store_is_not_moved_onto_itself(folder: LocalStore, pack: Holding) -> None:

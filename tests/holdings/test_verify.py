@@ -5,7 +5,7 @@ import pytest
 
 from ten.data import manifest as manifests
 from ten.data.manifest import encode_manifest
-from ten.holdings.contents import read_manifest
+from ten.holdings.contents import Checkpoint, read_checkpoint, read_manifest
 from ten.holdings.naming import Holding
 from ten.holdings.transfer import transfer
 from ten.holdings.verify import Audit, verify
@@ -103,6 +103,21 @@ def test_files_of_checkpoints_are_checked(store: Store, run: Holding) -> None:
         ("checkpoint", "checkpoints/step-00000100/model.safetensors"),
     ]
     assert "the checkpoint before it is used" in str(audit.damaged[0].damage)
+
+
+@pytest.mark.parametrize("remains", [["state.json"], []])
+def test_a_checkpoint_that_its_trainer_deletes_meanwhile_is_no_damage(
+    store: Store, run: Holding, monkeypatch: pytest.MonkeyPatch, remains: list[str]
+) -> None:
+    def read_and_delete(store: Store, run: Holding, name: str) -> Checkpoint:
+        if name.endswith("200") or remains:
+            found = read_checkpoint(store, run, name)
+        for gone in {"COMPLETE", "model.safetensors", "state.json"} - {*remains}:
+            store.delete(run.key(f"checkpoints/step-00000100/{gone}"))
+        return found if name.endswith("200") or remains else read_checkpoint(store, run, name)
+
+    monkeypatch.setattr("ten.holdings.verify.read_checkpoint", read_and_delete)
+    assert damage(verify(store, [run])) == []
 
 
 def test_an_unfinished_checkpoint_is_none(store: Store, run: Holding) -> None:

@@ -263,3 +263,16 @@ def test_another_machine_takes_the_pinned_tokenizer_from_the_store(
     take_from_store(name, second, store)
     with pytest.raises(DataError, match=r"tokenizers/tales--small.*: no tokenizer .*; delete it"):
         take_from_store(name, tmp_path / "third", store)
+
+
+def test_a_tokenizer_in_the_store_under_a_commit_that_is_none_is_refused(
+    hub: Hub, transport: Transport, tmp_path: Path
+) -> None:
+    store = MemoryStore()
+    hub_tokenizer(NAME, tmp_path / "first", transport)
+    keep_in_store(NAME, tmp_path / "first", store)
+    (key,) = (found.key for found in store.list())
+    store.write(key, json.dumps({"commit": "/../../../escaped", "content": "{}"}).encode())
+    with pytest.raises(DataError, match=r"no tokenizer \(it names no commit\); delete it"):
+        take_from_store(NAME, tmp_path / "second", store)
+    assert not list(tmp_path.rglob("*escaped*"))

@@ -23,6 +23,7 @@ from ten.text.pins import (
     pinned_units,
 )
 from ten.text.units import Part, Unit
+from tests.data.small import CountingStore
 
 REQUEST = HubRequest(repo="tales/grimm")
 COMMITS = [f"{number:040x}" for number in range(1, 9)]
@@ -248,3 +249,10 @@ def test_a_corpus_travels_as_json_that_people_can_read() -> None:
     text = encode_corpus(corpus)
     assert decode_corpus(text, "x") == corpus
     assert text.count(b"\n") > 10
+
+
+def test_who_waits_for_a_pin_looks_ever_less_often() -> None:
+    store = CountingStore()
+    with pytest.raises(ServiceUnavailable, match="has not looked up"):
+        ask(store, Branch(), leads=False, patience_s=1.5)
+    assert len(store.reads) <= 9

@@ -18,7 +18,8 @@ from ten.train.stored_run import StoredRun
 
 
 class Remote(MemoryStore):
-    """`error` is what every call raises, `error_for` an object that does not come, `asked` all calls.
+    """`error` is what every call raises, `error_for` an object that does not come, `lost_for` one that is written while
+    its answer does not come, `asked` all calls.
 
     Sends wait for `gate`.
     """
@@ -27,6 +28,7 @@ class Remote(MemoryStore):
         super().__init__("s3://bucket/prefix")
         self.error: TenError | None = None
         self.error_for = ""
+        self.lost_for = ""
         self.gate = threading.Event()
         self.gate.set()
         self.asked: list[tuple[str, str]] = []
@@ -42,6 +44,8 @@ class Remote(MemoryStore):
     def write(self, key: str, data: bytes) -> None:
         self._ask("write", key)
         super().write(key, data)
+        if key == self.lost_for:
+            raise ServiceUnavailable(f"{self.url}/{key}: no answer")
 
     def send(
         self, key: str, path: Path, *, sha256: str, about: str = "", advance: Callable[[int], object] | None = None

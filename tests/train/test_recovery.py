@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 def send(store: Any, run: Path, *steps: int) -> None:
     """Put checkpoints of a run into a store."""
     stored = StoredRun(store, "r")
+    stored.look()
     with Mirror(stored, run, keep_last=9, stop=StopRequest(), grace_s=30.0) as mirror:
         for step in steps:
             mirror.offer(make_checkpoint(run, step))
@@ -74,6 +75,7 @@ def test_an_empty_machine_gets_the_newest_checkpoint_and_what_lies_beside_it(sto
 
 def test_what_is_newer_here_or_as_new_stays(store: Remote, here: Path) -> None:
     make_run(here, 6)
+    (here / "run.json").write_bytes(store.read("runs/r/run.json"))
     for step in (5, 6):
         make_checkpoint(here, step)
         fetch(store, here)
@@ -100,6 +102,36 @@ def test_the_newer_record_stays(store: Remote, here: Path, tmp_path: Path) -> No
     write_run(here / "run.json", ours)
     fetch(store, here)
     assert read_run(here / "run.json") == ours
+
+
+def test_checkpoints_of_another_run_of_that_name_are_not_mixed_with_the_stores(store: Remote, here: Path) -> None:
+    record = make_run(here, 9)
+    write_run(here / "run.json", msgspec.structs.replace(record, created=record.created - timedelta(days=9)))
+    make_checkpoint(here, 9)
+    with pytest.raises(SpecError, match=r"another run of that name, begun .*move that folder away"):
+        fetch(store, here)
+    assert steps(here) == [9]
+
+
+def test_a_checkpoint_that_its_trainer_deletes_meanwhile_makes_way_for_the_newer_one(
+    store: Remote, here: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored = StoredRun(store, "r")
+    stored.look()
+    send(store, tmp_path / "machine" / "r", 7)
+    for step in (3, 5):
+        for name in ("COMPLETE", "model.safetensors", "state.json"):
+            store.delete(f"{step_folder(step)}/{name}")
+    recover(stored, here, CheckpointSettings())
+    assert steps(here) == [7]
+    assert "damaged" not in caplog.text
+
+
+def test_a_checkpoint_that_lacks_a_file_is_damaged_however_often_one_looks(store: Remote, here: Path) -> None:
+    store.damage(f"{step_folder(5)}/model.safetensors")
+    store.delete(f"{step_folder(3)}/model.safetensors")
+    with pytest.raises(DataError, match="every checkpoint in the store is damaged"):
+        fetch(store, here)
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_fetched(
