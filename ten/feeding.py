@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 
 _PACKER_PATIENCE_S = 600.0
 _LAST_QUESTION_S = 3.0
-_PULLS = 4
-"""Shards that are pulled side by side where none is packed."""
+_PULLS = 16
+"""Shards that are pulled side by side where none is packed: a store gives a connection little and a machine much."""
 
 
 def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, begin: Cursor | None = None) -> Fill:
@@ -59,6 +59,8 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
             following.wait_finished()
         return following
     if job.spec.mode == "full":
+        if cache.uploads is not None:
+            _room(job, cache)  # a disk too small to train on is refused now, not when all is packed
         pack(job, cache)
         return _open_pretok(job, leads, begin)
     job.before_streaming(cache)

@@ -158,11 +158,13 @@ class _Server:
     def _serve(self, request: Request) -> None:
         if not request.grow:
             self._released.wait()
-        supply = Supply() if _is_here(self._cache, request.unit) else self._pull(request)
-        if supply is None:
-            self._submit(self._packs, request.unit, lambda: self._finish(request, self._pack(self._cache, request)))
-        else:
+        if _is_here(self._cache, request.unit):
+            self._finish(request, Supply())
+            self._puller.send_again(request.unit)
+        elif (supply := self._pull(request)) is not None:
             self._finish(request, supply)
+        else:
+            self._submit(self._packs, request.unit, lambda: self._finish(request, self._pack(self._cache, request)))
 
     def _finish(self, request: Request, supply: Supply) -> None:
         self._cache.forget(request.unit)

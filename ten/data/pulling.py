@@ -66,19 +66,36 @@ class Puller:
             if show is not None:
                 self._show_beginning(unit, show)
             if self._find(unit, pull):
+                self._cache.uploads.sent.add(unit)
                 return pull.supply() + Supply(pulled=1)
         except DataError as error:
             self._excuse(error, f"shard {unit} is made anew")
         except (ServiceUnavailable, StoreError) as error:
-            away_s = max(_AWAY_S, _AWAY_SHARE * (time.monotonic() - began))
-            self._excuse(error, f"shards are made here for the next {away_s:.0f} s")
-            self._away_until = time.monotonic() + away_s
+            self._leave_alone(error, began)
         if self._order.may_pack:
             return None
         raise MissingInput(
             f"the pack {self._cache.address} has lost a shard: shard {unit} is not there; run "
             f"`{self._order.advice}`, or train with --streaming"
         )
+
+    def send_again(self, unit: int) -> None:
+        """Send a shard that lies here unless the store has it: who made it may have been killed before it was sent."""
+        uploads, began = self._cache.uploads, time.monotonic()
+        if uploads is None or unit in uploads.sent or not self._order.may_pack or began < self._away_until:
+            return
+        try:
+            self._cache.entry(unit)
+        except DataError as error:
+            self._tell(str(error))
+        except (ServiceUnavailable, StoreError) as error:
+            self._leave_alone(error, began)
+
+    def _leave_alone(self, error: ServiceUnavailable | StoreError, began: float) -> None:
+        """Ask a store that is away no more for a while, the longer the longer it kept whoever asked waiting."""
+        away_s = max(_AWAY_S, _AWAY_SHARE * (time.monotonic() - began))
+        self._excuse(error, f"shards are made here for the next {away_s:.0f} s")
+        self._away_until = time.monotonic() + away_s
 
     def _find(self, unit: int, pull: Pull) -> bool:
         """Whether the shard is here now; where only the store may have it, another packer is waited for."""

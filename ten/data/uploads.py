@@ -21,7 +21,7 @@ class Uploads:
 
     Whoever packs is never held up: a store that is away costs it nothing but the copy there, which is tried again when
     the store is back. The threads end when there is nothing to send, and keep no process alive: what was not sent is
-    sent by whoever packs next.
+    sent by whoever packs it, or streams it, next on this machine.
     """
 
     def __init__(self, pack: PublishedPack, path: Callable[[int], Path]) -> None:

@@ -96,15 +96,19 @@ def adopt(gathered: Path, seal: Seal) -> Path:
 def find_newest(checkpoints: Path) -> Path | None:
     """The newest checkpoint whose every byte is what its COMPLETE says; None when none was ever completed.
 
-    A damaged one is named in the log and the one before it is tried. Raises DataError when all are damaged.
+    A damaged one is named in the log and the one before it is tried; where another process replaces them meanwhile, as
+    it does that trains the run, its new ones are. Raises DataError when all are damaged.
     """
-    damaged = []
-    for folder in sorted(complete(checkpoints), key=step_of, reverse=True):
+    there, damaged = complete(checkpoints), []
+    for folder in reversed(there):
         damage = find_damage(folder)
         if damage is None:
             return folder
-        log.error("checkpoint %s is damaged and is not used: %s", folder, damage)
-        damaged.append(folder.name)
+        if (folder / SEAL).is_file():
+            log.error("checkpoint %s is damaged and is not used: %s", folder, damage)
+            damaged.append(folder.name)
+    if complete(checkpoints) != there:
+        return find_newest(checkpoints)
     if damaged:
         raise DataError(
             f"{checkpoints}: every checkpoint is damaged ({', '.join(damaged)}); copy a good one back, or delete"

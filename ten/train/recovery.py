@@ -51,12 +51,20 @@ def alone(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor, folder)
         except OSError as error:  # some network file systems have no locks
             log.warning("%s: cannot be locked (%s); take care that one process uses it", folder, error.strerror)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("%s: waiting for another process, which fetches into it", folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _keep_newer_record(run: StoredRun, folder: Path) -> None:

@@ -235,3 +235,26 @@ def test_an_unfinished_pack_is_not_asked_for_its_manifest_with_every_shard(
     for unit in range(4):
         assert puller.pull(unit, Pull()) is not None
     assert sum(key.endswith("manifest.json") for key in store.reads) == 1
+
+
+def test_a_shard_that_an_earlier_process_could_not_send_is_sent_and_asked_for_once(
+    empty: ShardCache, store: FailingStore
+) -> None:
+    assert empty.uploads is not None
+    data = {unit: store.read(empty.pack.key(unit)) for unit in (2, 3)}
+    for unit, shard in data.items():
+        empty.path(unit).parent.mkdir(parents=True, exist_ok=True)
+        empty.path(unit).write_bytes(shard)
+    store.delete(empty.pack.key(2))
+    puller, notes = puller_of(empty, [], may_pack=True), list[str]()
+    for unit in data:
+        puller.send_again(unit)
+    empty.uploads.drain()
+    assert store.read(empty.pack.key(2)) == data[2]
+    store.is_away = True
+    for unit in data:
+        puller.send_again(unit)
+    away = puller_of(ShardCache(store, empty.recipe, empty.folder.parents[1]), notes, may_pack=True)
+    for unit in data:
+        away.send_again(unit)
+    assert len(notes) == 1 and "is away; shards are made here" in notes[0]

@@ -149,3 +149,16 @@ def test_a_pack_under_way_is_read_as_far_as_it_goes_and_waited_for(
 def test_no_pack_is_an_error_that_names_the_command(origin: StoreBundle) -> None:
     failed = origin.run("train", *origin.training("--pretokenized"), code=66)
     assert "does not exist yet; run `ten pack --set data.dataset=sources.jsonl" in failed.stderr
+
+
+def test_full_over_a_store_trains_the_same_rows_and_refuses_a_disk_too_small_before_it_packs(
+    origin: StoreBundle, undisturbed: list[StepMetrics]
+) -> None:
+    origin.run("train", *origin.training("--full"))
+    assert facts(origin.metrics()) == facts(undisturbed)
+    small = origin.elsewhere("small")
+    shutil.copy(origin.work / origin.corpus, small.work)
+    fresh = StoreBundle(small.stand, small.stand.new_bucket(), small.machine, small.corpus, small.tokenizer)
+    refused = fresh.run("train", *fresh.training("--full"), "--set", "data.cache_limit=300KB", code=73)
+    assert "raise data.cache_limit" in refused.stderr
+    assert fresh.shards() == {} and not list(fresh.home.rglob("*.safetensors"))

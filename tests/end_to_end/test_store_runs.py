@@ -105,6 +105,21 @@ def test_a_refused_key_ends_the_run_with_the_checkpoint_here(machine: StoreBundl
     assert folders and not [folder for folder in folders if checkpoint_files.find_damage(folder)]
 
 
+def test_a_machine_thought_dead_ends_when_another_goes_on_with_its_run(machine: StoreBundle) -> None:
+    first = machine.start("train", *training(machine, "--steps", "5000"))
+    wait_until(lambda: saved(machine) or first.poll() is not None)
+    other = machine.elsewhere("second")
+    second = other.start("train", *training(other, "--steps", "5000"))
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 78, said
+    assert "another process trains this run since" in said and "is on this disk only" in said
+    assert second.poll() is None
+    second.send_signal(signal.SIGTERM)
+    ended(second, 75)
+    assert decode_run(machine.read(f"{RUN}/run.json"), "run.json").attempts[-1].to_step == other.metrics()[-1].step
+    assert '"damaged": []' in machine.verify(0)
+
+
 @pytest.mark.slow
 def test_two_ranks_on_an_empty_machine_go_on_where_one_stopped(
     machine: StoreBundle, undisturbed: list[StepMetrics], free_port: int

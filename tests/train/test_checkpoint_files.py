@@ -159,6 +159,21 @@ def test_only_damaged_checkpoints_are_an_error_and_no_fresh_start(tmp_path: Path
         files.find_newest(tmp_path)
 
 
+def test_checkpoints_that_their_trainer_replaces_while_one_looks_are_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    find_damage = files.find_damage
+
+    def replaced_meanwhile(folder: Path) -> str | None:
+        files.retain(tmp_path, 1, publish(tmp_path, 8))
+        return find_damage(folder)
+
+    publish(tmp_path, 4)
+    monkeypatch.setattr(files, "find_damage", replaced_meanwhile)
+    assert files.find_newest(tmp_path) == tmp_path / "step-00000008"
+    assert "damaged" not in caplog.text
+
+
 def test_a_checkpoint_under_another_steps_name_is_damaged(tmp_path: Path) -> None:
     publish(tmp_path, 5).rename(tmp_path / files.folder_name(7))
     with pytest.raises(DataError):

@@ -1,8 +1,10 @@
 """A run's newest checkpoint on a machine that has not got it."""
 
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -226,12 +228,12 @@ def test_two_ranks_of_a_machine_see_the_same_record_and_fetch_once(tmp_path: Pat
     assert len(fetched) == len(set(fetched)) == 2
 
 
-def test_a_killed_process_lets_go_of_the_folder(tmp_path: Path) -> None:
+def test_a_killed_process_lets_go_of_the_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     code = "import sys, time; from pathlib import Path; from ten.train.recovery import alone\n" \
         "with alone(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)\n"  # fmt: skip
     words = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
-        process.kill()
-        with alone(tmp_path):
-            pass
+        threading.Timer(0.3, process.kill).start()
+        with caplog.at_level(logging.INFO), alone(tmp_path):
+            assert "waiting for another process" in caplog.text

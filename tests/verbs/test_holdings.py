@@ -47,14 +47,14 @@ def test_push_and_pull_say_what_was_moved_and_what_was_there(
     near: str, far: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["push", name, far, "--store", near]) == 0
-    assert f"pack {name}: 3 objects (" in capsys.readouterr().out
+    assert f"pack {name}: 4 objects (" in capsys.readouterr().out
     assert main(["push", f"{near}/packs/{name}", far]) == 0
     assert "0 objects (0 B) moved" in capsys.readouterr().out
     for words in (["pull", name, far], ["pull", f"{far}/packs/{name}"], ["pull", far]):
         home = tmp_path / "-".join(words).replace("/", "-")[-90:]
         assert main([*words, "--store", str(home), "--json"]) == 0
         (said,) = json.loads(capsys.readouterr().out)
-        assert (said["name"], said["moved"], said["there"]) == (name, 3, 0)
+        assert (said["name"], said["moved"], said["there"]) == (name, 4, 0)
         assert objects(LocalStore(home), "packs/") == objects(LocalStore(Path(near)), "packs/")
 
 
