@@ -72,9 +72,8 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cache_limit: Annotated[
         str | int | None,
         Meta(
-            description="Most bytes of shards kept on this disk while streaming or in front of an object store, such as "
-            "40GB; unset: the free space "
-            "less room for the checkpoints kept."
+            description="Most bytes of shards kept on this disk while streaming or in front of an object store, such "
+            "as 40GB; unset: the free space less room for the checkpoints kept."
         ),
     ] = None
 
