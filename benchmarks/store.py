@@ -137,7 +137,7 @@ def show_first(runs: Sequence[Run]) -> dict[str, float]:
 def show_whole(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
     """Print the table of whole packs; by network what part of the best of boto3 ours and obstore are."""
     print(f"\n{'whole pack':<22}{'by':<12}{'MB/s':>7}{'best':>7}{'worst':>7}")
-    names = {measured: (*RAW, "ten") for measured in PACKS} | {ROWS: ("ten", *READERS)}
+    names = dict.fromkeys(PACKS, (*RAW, "ten")) | {ROWS: ("ten", *READERS)}
     for measured in names:
         for name in names[measured]:
             rates = [run.value for run in runs if (run.contender, run.measured) == (name, measured)]

@@ -5,6 +5,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -15,10 +16,11 @@ from benchmarks.support.scale_corpus import SHARD_BYTES, entries
 from ten.data.cache import ShardCache
 from ten.data.cursor import Cursor
 from ten.data.entries import Entries
+from ten.data.fill import Fill
 from ten.data.manifest import encode_manifest, make_manifest, parse_manifest
 from ten.data.order import ERA_UNITS, era_units, row_order
 from ten.data.packer_messages import PackerOrder
-from ten.data.reader import read_rows
+from ten.data.reader import Row, read_rows
 from ten.data.recipe import Recipe
 from ten.data.room import Room
 from ten.data.shards import Shard, parse_shard
@@ -123,6 +125,10 @@ class AlikeShards:
         """Nothing to let go of."""
 
 
+def _next_row(recipe: Recipe, fill: Fill, cursor: Cursor) -> Row:
+    return next(read_rows(recipe, fill, cursor))
+
+
 def reading_costs(recipe: Recipe, shard_bytes: bytes) -> list[Cost]:
     """From a cursor to its next row, early and late; and how fast a rank passes over rows, its own and others'."""
     fill = AlikeShards(parse_shard(shard_bytes, "shard", verify=False))
@@ -130,7 +136,7 @@ def reading_costs(recipe: Recipe, shard_bytes: bytes) -> list[Cost]:
     found = []
     for name, epoch, era in (("first", 1, 0), ("last", 1, last_era)):
         cursor = Cursor(fingerprint=recipe.fingerprint, seed=7, seq_len=SEQ_LEN, epoch=epoch, era=era, row_in_era=99)
-        _, cost = measured(f"cursor in the {name} era → next row", lambda at=cursor: next(read_rows(recipe, fill, at)))
+        _, cost = measured(f"cursor in the {name} era → next row", partial(_next_row, recipe, fill, cursor))
         found.append(cost._replace(note=f"a cursor is {len(msgspec.json.encode(cursor))} B"))
     rows, count = read_rows(recipe, fill, cursor), 20_000
     _, cost = measured("a row passed over", lambda: [next(rows) for _ in range(count)] and None, count)

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.support.scale_corpus import entries, listing, recipe_for, shard_file
@@ -61,7 +62,7 @@ def _operate(stand: S3Stand, folder: Path, recipe: Recipe) -> dict[str, Operatio
     for unit in (0, _UNIT):
         file.write_bytes(shard_file(recipe, unit))
         real[unit] = make_entry(parse_shard(file.read_bytes(), "shard", verify=False).header, file.read_bytes())
-        counted("shard pushed", lambda unit=unit: pack.send(real[unit], file))
+        counted("shard pushed", partial(pack.send, real[unit], file))
     counted("shard found by a second packer", lambda: pack.entry(_UNIT))
     listed = (real.get(entry.unit, entry) for entry in entries(len(recipe.units)))
     manifest = make_manifest(recipe, listed, 1, lambda name, page: pages.setdefault(name, page))
