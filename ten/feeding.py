@@ -17,20 +17,19 @@ from ten.data.manifest import ShardEntry
 from ten.data.pack import Packed, Packers, pack_all
 from ten.data.packer import Packer
 from ten.data.packer_messages import PackerOrder
-from ten.data.published import Packing
+from ten.data.packer_start import StartedPacker
 from ten.data.recipe import Recipe
 from ten.data.room import Room, cache_limit_bytes
+from ten.data.savings import tell_saved
 from ten.data.settings import DataSettings
-from ten.data.supply import Supply
-from ten.errors import MissingInput, TenError
-from ten.job import pack_command
+from ten.errors import MissingInput
+from ten.job import JobSpec, pack_command
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, parameters
 from ten.preparation import Preparation
-from ten.store.crew import Crew
 from ten.text.corpus import FOREIGN, Corpus
 from ten.text.download import download, is_fetched_whole, local_path, raw_folder
 from ten.train.ranks import number
-from ten.units import format_bytes, format_seconds, parse_bytes, parse_count
+from ten.units import format_bytes, parse_bytes, parse_count
 
 if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
@@ -39,19 +38,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PACKER_PATIENCE_S = 600.0
-_LAST_QUESTION_S = 3.0
-_PULLS = 16
-"""Shards that are pulled side by side where none is packed: a store gives a connection little and a machine much."""
 
 
-def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, begin: Cursor | None = None) -> Fill:
+def open_fill(
+    job: Preparation,
+    *,
+    leads: bool = True,
+    estimate: bool = False,
+    begin: Cursor | None = None,
+    started: StartedPacker | None = None,
+) -> Fill:
     """What gives this rank its shards. In the modes that tokenize, the rank that leads its machine packs for all.
 
     In mode `full` this returns when everything is packed. `estimate` says that `epoch_tokens` will be asked, `begin`
-    where reading will most likely begin, so that those shards are packed from now on.
+    where reading will most likely begin, so that those shards are packed from now on; `started` a process to pack them.
     """
     if job.spec.mode == "pretok":
-        return _open_pretok(job, leads, begin)
+        return _open_pretok(job, leads, begin, started)
     cache = job.open_cache(fetched(job) if leads else None)
     if not leads:
         following = FollowingFill(cache)
@@ -62,15 +65,17 @@ def open_fill(job: Preparation, *, leads: bool = True, estimate: bool = False, b
         if cache.uploads is not None:
             _room(job, cache)  # a disk too small to train on is refused now, not when all is packed
         pack(job, cache)
-        return _open_pretok(job, leads, begin)
+        return _open_pretok(job, leads, begin, started)
     job.before_streaming(cache)
-    return _begun(job, cache, _order(job, cache.recipe, estimate=estimate), begin)
+    return _begun(job, cache, _order(job, cache.recipe, estimate=estimate), begin, started)
 
 
-def _begun(job: Preparation, cache: ShardCache, order: PackerOrder, begin: Cursor | None) -> StreamingFill:
+def _begun(
+    job: Preparation, cache: ShardCache, order: PackerOrder, begin: Cursor | None, started: StartedPacker | None
+) -> StreamingFill:
     """A packer process at work, which ends if anything fails before its fill is handed out."""
     room = _room(job, cache)
-    fill = StreamingFill(cache, Packer(order, _patience_s()), room, partial(_tell_saved, cache))
+    fill = StreamingFill(cache, Packer(order, _patience_s(), started), room, partial(tell_saved, cache))
     with ExitStack() as undo:
         undo.callback(fill.close)
         if order.may_pack and not job.is_packed:
@@ -81,7 +86,7 @@ def _begun(job: Preparation, cache: ShardCache, order: PackerOrder, begin: Curso
     return fill
 
 
-def _open_pretok(job: Preparation, leads: bool, begin: Cursor | None) -> Fill:
+def _open_pretok(job: Preparation, leads: bool, begin: Cursor | None, started: StartedPacker | None) -> Fill:
     """Shards of a pack that is made, or being made elsewhere: read where they lie, or pulled ahead from the store."""
     cache, advice = job.open_cache(), pack_command(job.spec)
     if cache.uploads is None:
@@ -96,33 +101,13 @@ def _open_pretok(job: Preparation, leads: bool, begin: Cursor | None) -> Fill:
         log.info("%s is not finished yet: what another job has packed so far is used, and waited for", cache.address)
     first = cache.pack.entries(manifest).entry(0) if manifest else None
     order = _order(job, cache.recipe, estimate=False, may_pack=False, first=first)
-    return _begun(job, cache, order, begin)
+    return _begun(job, cache, order, begin, started)
 
 
-def _tell_saved(cache: ShardCache, supply: Supply) -> None:
-    """Say what was pulled, and what it would have cost to make it."""
-    if not supply.pulled:
-        return
-    pulled, packing = format_bytes(supply.pulled_bytes), _packing(cache)
-    made = ""
-    if packing is not None and packing.seconds:
-        part = supply.pulled / packing.units
-        text, seconds = format_bytes(round(packing.text_bytes * part)), format_seconds(packing.seconds * part)
-        made = f" instead of {text} of text and {seconds} of packing"
-    log.info(
-        "%s from %s: %d shards, %s in %s%s",
-        "some of it came" if supply.text_bytes else "nothing was tokenized here: all of it came",
-        cache.address, supply.pulled, pulled, format_seconds(supply.network_s), made,
-    )  # fmt: skip
-
-
-def _packing(cache: ShardCache) -> Packing | None:
-    """What making the pack took; None where the store does not say so at once, for the run is over."""
-    asked = Crew(1).submit(lambda _: cache.pack.packing())
-    try:
-        return asked.result() if asked.finished(_LAST_QUESTION_S) else None
-    except TenError:  # what has been trained is none the worse for it
-        return None
+def begin_packer(spec: JobSpec) -> StartedPacker | None:
+    """A packer process for a job that will want one, while it finds out what to pack."""
+    is_remote = spec.store.startswith("s3://")
+    return StartedPacker(spec.store) if spec.mode == "streaming" or (spec.mode == "pretok" and is_remote) else None
 
 
 def fetched(job: Preparation) -> Recipe:
@@ -235,7 +220,7 @@ def _order(
         recipe=recipe,
         store=job.store.url,
         cache_dir=str(folder) if folder is not None else None,
-        threads=data.pack_threads if may_pack else max(_PULLS, data.pack_threads),
+        threads=data.pack_threads,
         engine=data.engine,
         batch_rows=data.batch_size,
         estimate=estimate and job.packed_epoch_tokens is None,

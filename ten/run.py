@@ -14,7 +14,7 @@ import msgspec
 
 from ten.attempt import Attempt, held, likely_cursor, limited, measured, mirrored, plan_attempt, recorded
 from ten.errors import SpecError
-from ten.feeding import epoch_tokens, open_fill, open_held_out
+from ten.feeding import begin_packer, epoch_tokens, open_fill, open_held_out
 from ten.job import JobSpec, refuse_other_spec
 from ten.preparation import Preparation
 from ten.train.interval import Interval
@@ -46,15 +46,19 @@ def train(spec: JobSpec) -> "Outcome":
     job, stop = Preparation(spec), StopRequest()
     with ExitStack() as stack:
         stack.enter_context(limited(spec, stop))
+        leads = number("LOCAL_RANK", 0) == 0
+        started = begin_packer(spec) if leads else None
+        if started is not None:
+            stack.callback(started.close)
         attempt = plan_attempt(job, number("WORLD_SIZE", 1))
         wants_epoch = job.counts_epochs and not attempt.is_measured
-        leads = number("LOCAL_RANK", 0) == 0
         mirror = None
         if number("RANK", 0) == 0:
             stack.enter_context(held(attempt.folder))
             mirror = stack.enter_context(mirrored(attempt, spec, stop))
         parts = stack.enter_context(ExitStack())  # closed before the mirror waits for the store
-        fill = open_fill(job, leads=leads, estimate=wants_epoch, begin=likely_cursor(attempt, job))
+        begin = likely_cursor(attempt, job)
+        fill = open_fill(job, leads=leads, estimate=wants_epoch, begin=begin, started=started)
         parts.callback(fill.close)
         return _train(job, attempt, fill, stop, mirror, parts)
 

@@ -11,9 +11,10 @@ import pytest
 
 from ten.calls.patience import Patience
 from ten.data.fill import StreamingFill
+from ten.data.savings import tell_saved
 from ten.data.supply import Supply
 from ten.errors import DiskFull, ServiceUnavailable
-from ten.feeding import _tell_saved, fetched, open_fill, pack
+from ten.feeding import begin_packer, fetched, open_fill, pack
 from ten.hub import transport as transport_module
 from ten.hub.endpoint import Endpoint
 from ten.hub.transport import Transport
@@ -120,7 +121,7 @@ def test_a_store_that_is_away_at_the_end_fails_nobody_and_holds_nobody_up(
     caplog: pytest.LogCaptureFixture,
     is_silent: bool,
 ) -> None:
-    monkeypatch.setattr("ten.feeding._LAST_QUESTION_S", 0.1)
+    monkeypatch.setattr("ten.data.savings._LAST_QUESTION_S", 0.1)
     back = threading.Event()
 
     def fail(key: str) -> bytes:
@@ -133,8 +134,21 @@ def test_a_store_that_is_away_at_the_end_fails_nobody_and_holds_nobody_up(
     monkeypatch.setattr(job.store, "read", fail)
     try:
         with caplog.at_level(logging.INFO, logger="ten"):
-            _tell_saved(cache, Supply(pulled=3, pulled_bytes=2000, network_s=1.0))
+            tell_saved(cache, Supply(pulled=3, pulled_bytes=2000, network_s=1.0))
         assert "nothing was tokenized here" in caplog.text and "3 shards" in caplog.text
         assert not is_silent or not back.is_set()
     finally:
         back.set()
+
+
+def test_a_packer_is_begun_where_one_will_be_wanted() -> None:
+    def begun(*settings: str) -> bool:
+        started = begin_packer(load_job(None, {}, settings))
+        if started is None:
+            return False
+        started.close()
+        return True
+
+    assert begun("mode=streaming", "store=here") and begun("mode=streaming", "store=s3://a/b")
+    assert begun("mode=pretok", "store=s3://a/b")
+    assert not begun("mode=pretok", "store=here") and not begun("mode=full", "store=s3://a/b")

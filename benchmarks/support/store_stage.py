@@ -87,7 +87,7 @@ class Stage:
         if name in ("boto3", "obstore"):
             interpreter = sys.executable if name == "boto3" else self._peers
             return interpreter, [_module("raw"), name, _BUCKET, self._prefix, str(self.shards), setting]
-        return sys.executable, [_module(name), what, self._store]
+        return sys.executable, [_module(name), setting or what, self._store]
 
     def _environment(self, endpoint: str, home: Path) -> dict[str, str]:
         """The variables of a contender's process: of our store, of boto3, and of those who do not hear of these."""

@@ -6,7 +6,6 @@ no lock files: when either end dies the other sees its pipe close.
 
 import logging
 import subprocess
-import sys
 import threading
 import time
 from typing import IO, Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from ten import errors
 from ten.data.outbox import Outbox
 from ten.data.packer_messages import Event, PackerOrder, Release, Request
+from ten.data.packer_start import StartedPacker
 from ten.data.supply import Supply
 from ten.data.waiting import Waiting
 from ten.errors import ServiceUnavailable, TenError
@@ -57,7 +57,8 @@ class Growth:
 class Packer:
     """A running packer process. Waits have a deadline: no event for `patience_s` is an error, not a hang."""
 
-    def __init__(self, order: PackerOrder, patience_s: float = 600.0) -> None:
+    def __init__(self, order: PackerOrder, patience_s: float = 600.0, started: StartedPacker | None = None) -> None:
+        """`started`: the process, where one was begun before the order was known."""
         self._order = order
         self._patience_s = patience_s
         self._changed = threading.Condition()
@@ -76,8 +77,7 @@ class Packer:
         """When the process last spoke."""
         self._heard = self._spoke
         """When the process last spoke, or when a wait began if that is later: it has nothing to say between."""
-        command = [sys.executable, "-m", "ten.data.packer_process"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
+        self._process = (started or StartedPacker(order.store)).take()
         assert self._process.stdin and self._process.stdout
         self._listener = threading.Thread(
             target=self._listen, args=(self._process.stdout,), name="packer-events", daemon=True

@@ -1,5 +1,6 @@
 """The packer process's own end: reads requests, packs units on a few threads, says what it did. Imports no torch."""
 
+import importlib
 import os
 import signal
 import sys
@@ -21,7 +22,9 @@ from ten.data.cache import ShardCache
 from ten.data.encoder_choice import open_encoder
 from ten.data.estimate import epoch_tokens
 from ten.data.growing import journal_of, packed_until
+from ten.data.pack_cost import PackCost
 from ten.data.packer_messages import Event, PackerOrder, Release, Request
+from ten.data.packer_start import S3
 from ten.data.packing import Work, pack_unit
 from ten.data.pulling import Pull, Puller
 from ten.data.supply import Supply
@@ -30,7 +33,7 @@ from ten.store.opening import open_store
 from ten.text.engines import Encoder
 from ten.text.flow import RANGES_AHEAD, Flow
 
-_PULLS = 8
+_PULLS = 16
 """Shards that come from the store at a time: a connection brings only so much, however few units are packed at once."""
 _PULSE_S = 5.0
 _UPLOAD_S = 3.0
@@ -42,6 +45,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group; the trainer decides
         signal.signal(number, signal.SIG_IGN)
     logs.show_messages()
+    if S3 in sys.argv[1:]:
+        importlib.import_module("ten.store.s3")  # now, while nobody waits
     speaker = _Speaker()
     line = sys.stdin.buffer.readline()
     if not line.endswith(b"\n"):  # the trainer ended before it had said anything
@@ -71,38 +76,6 @@ class _Speaker:
                 os._exit(0)
 
 
-class _Cost:
-    """What packing one unit costs, as far as it has come; read by the thread that pulses too."""
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._began = time.perf_counter()
-        self._packed: float | None = None
-        self.paused_s = 0.0
-        self._told = -1
-
-    def packed(self) -> None:
-        """What follows is writing."""
-        self._packed = time.perf_counter()
-
-    def supply(self) -> Supply:
-        """The cost so far."""
-        now, network_s, tokenize_s = time.perf_counter(), self._work.flow.network_s, self._work.tokenize_s
-        packed = now if self._packed is None else self._packed
-        return Supply(
-            network_s=network_s,
-            decode_s=max(0.0, packed - self._began - self.paused_s - network_s - tokenize_s),
-            tokenize_s=tokenize_s,
-            disk_s=now - packed,
-            text_bytes=self._work.text_bytes,
-        )
-
-    def has_moved(self) -> bool:
-        """Whether there is more text than when this was asked last, or bytes are awaited, which has a deadline."""
-        before, self._told = self._told, self._work.text_bytes
-        return self._told > before or self._work.flow.is_waiting
-
-
 class _Server:
     """Packs what is asked for on a few threads; the calling thread is free to see at any moment that stdin closes."""
 
@@ -114,7 +87,7 @@ class _Server:
         self._opening, self._finding = threading.Lock(), threading.Lock()
         self._found: ShardCache | None = None
         self._encoder: Encoder | None = None
-        self._running: dict[int, _Cost | Pull] = {}
+        self._running: dict[int, PackCost | Pull] = {}
         threading.Thread(target=self._pulse, name="pulse", daemon=True).start()
         if not order.slow_start:
             self._released.set()
@@ -206,7 +179,7 @@ class _Server:
                 journal=journal,
                 flow=Flow(ahead=lambda: RANGES_AHEAD if self._released.is_set() else 0),
             )
-            self._running[unit] = cost = _Cost(work)
+            self._running[unit] = cost = PackCost(work)
             work.pause = partial(self._pause, unit, cost)
             try:
                 data = pack_unit(recipe, recipe.units[unit], encoder, work)
@@ -216,7 +189,7 @@ class _Server:
                 del self._running[unit]
         return cost.supply()
 
-    def _pause(self, unit: int, cost: _Cost) -> None:
+    def _pause(self, unit: int, cost: PackCost) -> None:
         if self._released.is_set():
             return
         self._speaker.say(Event(kind="paused", unit=unit))

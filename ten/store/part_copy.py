@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -12,6 +12,8 @@ from ten.errors import DataError
 from ten.store.durable import PART, TEMPORARY, sync_folder, writing
 
 _BLOCK = 2**22
+_AT_ONCE = 512
+"""Pieces in one call of the system, which takes up to 1024 (IOV_MAX)."""
 
 
 class PartCopy:
@@ -54,13 +56,22 @@ class PartCopy:
             return False
         return self._part.exists() and os.path.samestat(os.fstat(self._file.fileno()), self._part.stat())
 
-    def append(self, piece: bytes | memoryview) -> None:
+    def append(self, piece: bytes) -> None:
         """Add the next bytes."""
-        with writing(self._part, len(piece)):
-            left = memoryview(piece)
-            while left:
-                left = left[os.write(self._file.fileno(), left) :]
-        self._count(piece)
+        self.extend([piece])
+
+    def extend(self, pieces: Sequence[bytes]) -> None:
+        """Add the next bytes, piece by piece."""
+        for begin in range(0, len(pieces), _AT_ONCE):
+            some = pieces[begin : begin + _AT_ONCE]
+            size = sum(map(len, some))
+            with writing(self._part, size):
+                written = os.writev(self._file.fileno(), some)
+                left = memoryview(b"".join(some))[written:] if written < size else memoryview(b"")
+                while left:
+                    left = left[os.write(self._file.fileno(), left) :]
+            for piece in some:
+                self._count(piece)
 
     def begin_anew(self) -> None:
         """Forget what is there: it belongs to something else."""

@@ -42,8 +42,9 @@ def hash_of(bucket: S3Bucket, crew: Crew, key: str) -> tuple[str, Head]:
         digest = hashlib.sha256()
         try:
             with_first = _open(bucket, key, 0)
-            for data in _ranges(bucket, crew, key, 0, *with_first):
-                digest.update(data)
+            for pieces in _ranges(bucket, crew, key, 0, *with_first):
+                for piece in pieces:
+                    digest.update(piece)
             return digest.hexdigest(), with_first[1]
         except Changed:
             continue
@@ -63,9 +64,10 @@ def _fetch(
                 reading.close()
                 _begin_anew(copy, advance)
                 reading, head = _open(bucket, key, 0)
-            for data in _ranges(bucket, crew, key, copy.bytes, reading, head):
-                copy.append(data)
-                advance(len(data))
+            for pieces in _ranges(bucket, crew, key, copy.bytes, reading, head):
+                before = copy.bytes
+                copy.extend(pieces)
+                advance(copy.bytes - before)
             if copy.bytes != head.bytes:
                 raise Changed
         except Changed:
@@ -94,28 +96,28 @@ def _open(bucket: S3Bucket, key: str, start: int) -> tuple[Reading, Head]:
         return last, head
 
 
-def _ranges(bucket: S3Bucket, crew: Crew, key: str, start: int, first: Reading, head: Head) -> Iterator[bytes]:
-    """The bytes from `start` on, in order, while further ranges are on their way."""
+def _ranges(bucket: S3Bucket, crew: Crew, key: str, start: int, first: Reading, head: Head) -> Iterator[list[bytes]]:
+    """The bytes from `start` on, in order and in pieces, while further ranges are on their way."""
     if start >= head.bytes:
         return first.close()
     rest = iter(range(start + RANGE, head.bytes, RANGE))
-    waiting: deque[Job[bytes]] = deque()
+    waiting: deque[Job[list[bytes]]] = deque()
 
     def send_off() -> None:
         at = next(rest, None)
         if at is not None:
             end = min(at + RANGE, head.bytes)
-            waiting.append(crew.submit(lambda hangup: Reading(bucket, key, at, end, hangup).take(head)))
+            waiting.append(crew.submit(lambda hangup: Reading(bucket, key, at, end, hangup).pieces(head)))
 
     try:
         for _ in range(max(1, crew.width - 1)):
             send_off()
-        yield first.take()
+        yield first.pieces()
         while waiting:
-            data = waiting.popleft().result()
+            pieces = waiting.popleft().result()
             send_off()
-            yield data
-            del data
+            yield pieces
+            del pieces
     finally:
         first.close()
         for job in waiting:

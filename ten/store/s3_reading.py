@@ -53,13 +53,17 @@ class Reading:
         """Have the first answer come. Raises Refused for a start past the end, and what requests raise."""
         return self._persistence.insist(self._open)
 
-    def take(self, expected: Head | None = None) -> bytes:
-        """The bytes. Raises Changed when they are not all of one version, or not of the expected one."""
+    def take(self) -> bytes:
+        """The bytes. Raises Changed when they are not all of one version."""
+        return b"".join(self.pieces())
+
+    def pieces(self, expected: Head | None = None) -> list[bytes]:
+        """The bytes as they came. Raises Changed when they are not all of one version, or not of the expected one."""
         if self.head is not None and expected is not None:
             _check_same(self.head, expected)
         self.head = self.head or expected
         self._persistence.insist(self._receive)
-        return b"".join(self._pieces)
+        return self._pieces
 
     def close(self) -> None:
         """Let go of an answer that is not wanted any more."""
