@@ -29,12 +29,18 @@ def pack(arguments: argparse.Namespace) -> int:
     from ten import feeding
     from ten.data.ray_cluster import RayCluster
     from ten.data.rows import row_count
+    from ten.disk import require_room
+    from ten.limits import budgeted, limited
     from ten.preparation import Preparation
+    from ten.train.stopping import StopRequest
 
     spec, cluster = _job(arguments), RayCluster(arguments.on) if arguments.on else None
     job = Preparation(spec if spec.mode == "full" else msgspec.structs.replace(spec, mode="pack"))
-    cache = job.open_cache()
-    packed = feeding.pack(job, force=arguments.force, on=cluster)
+    stop = StopRequest()
+    with limited(spec, stop), budgeted(spec, stop):
+        require_room(job)
+        cache = job.open_cache()
+        packed = feeding.pack(job, force=arguments.force, on=cluster)
     manifest = packed.manifest
     rows = sum(row_count(shard.tokens, job.seq_len) for shard in cache.pack.entries(manifest))
     made = f"{packed.packed} of {manifest.units} shards made now with {packed.engine}"
