@@ -8,7 +8,7 @@ import msgspec
 
 from ten.cloud import host as hosts
 from ten.cloud.api import Api
-from ten.cloud.ending import destroy
+from ten.cloud.ending import PROOF_S, destroy
 from ten.cloud.machines import Droplet
 from ten.cloud.ssh import Host
 from ten.errors import MissingInput, Resumable, ServiceUnavailable, SpecError, StoreError
@@ -52,7 +52,7 @@ def choose(droplets: Sequence[Droplet], name: str | None) -> Droplet:
     raise MissingInput(f"no droplet for {name!r}; {nearest(name, known) if known else 'none of ours is there'}")
 
 
-def take_down(api: Api, droplet: Droplet, store: Store | None, force: bool, **patience: float) -> Receipt:
+def take_down(api: Api, droplet: Droplet, store: Store | None, force: bool, within_s: float = PROOF_S) -> Receipt:
     """Destroy a droplet once nothing is lost by it, and prove that it is gone.
 
     `store` is where its run should be; None with `force` alone. Raises StoreError where its newest checkpoint is not
@@ -63,7 +63,7 @@ def take_down(api: Api, droplet: Droplet, store: Store | None, force: bool, **pa
         proved = _prove(droplet, store)
     else:
         log.warning("droplet %s: nothing is checked; what is on its disk alone is lost", droplet.name)
-    destroy(api, droplet, **patience)
+    destroy(api, droplet, within_s)
     now = time.time()
     return Receipt(
         droplet=droplet.name,

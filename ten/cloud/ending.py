@@ -10,11 +10,11 @@ from ten.units import format_seconds
 
 log = logging.getLogger(__name__)
 PROOF_S = 5 * 60.0
-_ASK_EVERY_S = 2.0
+ASK_EVERY_S = 2.0
 _AGAIN_EVERY_S = 20.0
 
 
-def destroy(api: Api, droplet: Droplet, within_s: float = PROOF_S, pause_s: float = _ASK_EVERY_S) -> None:
+def destroy(api: Api, droplet: Droplet, within_s: float = PROOF_S, pause_s: float = ASK_EVERY_S) -> None:
     """Destroy a droplet and wait until it is gone; an accepted request alone is no proof, and is repeated.
 
     Raises ServiceUnavailable, with what to do, where it is still there when patience is over.
@@ -34,10 +34,10 @@ def destroy(api: Api, droplet: Droplet, within_s: float = PROOF_S, pause_s: floa
         time.sleep(pause_s)
 
 
-def try_to_destroy(api: Api, droplet: Droplet, **patience: float) -> bool:
+def try_to_destroy(api: Api, droplet: Droplet, within_s: float = PROOF_S, pause_s: float = ASK_EVERY_S) -> bool:
     """The same, and an error message where it fails: for who is on the way out with another error."""
     try:
-        destroy(api, droplet, **patience)
+        destroy(api, droplet, within_s, pause_s)
     except TenError as error:
         log.error("%s; it is billed until then: `ten reap` destroys it once its lease is over", error)
         return False

@@ -10,7 +10,7 @@ STARTUP_S = 20 * 60.0
 """From the droplet's birth to the job's start, at most: boot, drivers, the image's way there."""
 ENDING_S = 3 * 60.0
 """From the job's end to the droplet's, where nothing goes wrong."""
-_MARGIN_S = 30.0
+_MARGIN_S = 10.0
 """By which the job's own limit comes before the lease's."""
 
 
@@ -35,11 +35,11 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     def job_budget(self, max_cost: float, spent: float, now: float) -> float:
         """`max_cost` for a job that begins now, less what the machine costs before it begins and after it ends.
 
-        A minute's price above what is `spent` at least: where that is too much, the deadline comes first.
+        Some seconds' worth above what is `spent` at least, so that it begins: the deadline holds all the same.
         """
         around_s = max(0.0, now - self.created) + self.stop_grace_s + ENDING_S + _MARGIN_S
         left = max_cost - self.price_per_hour * around_s / 3600
-        return max(left, spent + self.price_per_hour / 60)
+        return max(left, spent + self.price_per_hour * _MARGIN_S / 3600)
 
 
 def make_lease(limits: LimitSettings, price_per_hour: float, created: float, spent: float = 0.0) -> Lease:

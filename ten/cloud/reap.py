@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from ten.cloud.api import Api
-from ten.cloud.ending import try_to_destroy
+from ten.cloud.ending import ASK_EVERY_S, PROOF_S, try_to_destroy
 from ten.cloud.machines import Droplet
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,9 @@ def overdue(droplets: Sequence[Droplet], now: float) -> list[Droplet]:
     return [one for one in droplets if now > (one.created + _UNDATED_S if one.expires is None else one.expires)]
 
 
-def reap(api: Api, dry_run: bool = False, **patience: float) -> tuple[list[Droplet], list[Droplet]]:
+def reap(
+    api: Api, *, dry_run: bool = False, within_s: float = PROOF_S, pause_s: float = ASK_EVERY_S
+) -> tuple[list[Droplet], list[Droplet]]:
     """Destroy what is overdue: what is gone, and what is still there; with `dry_run` nothing is touched."""
     gone: list[Droplet] = []
     left: list[Droplet] = []
@@ -26,5 +28,5 @@ def reap(api: Api, dry_run: bool = False, **patience: float) -> tuple[list[Dropl
         if dry_run:
             left.append(droplet)
         else:
-            (gone if try_to_destroy(api, droplet, **patience) else left).append(droplet)
+            (gone if try_to_destroy(api, droplet, within_s, pause_s) else left).append(droplet)
     return gone, left

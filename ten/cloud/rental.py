@@ -20,6 +20,7 @@ from ten.store.protocol import Store
 from ten.train.run_record import decode_run
 from ten.units import format_seconds
 
+_SAME_PRICE = 0.05
 _LOOK_S = 5.0
 """How long a dry run waits for the store."""
 
@@ -63,6 +64,7 @@ def plan_rental(spec: JobSpec, sizes: Sequence[Size] | None, dry_run: bool = Fal
         notes.append(f"the store was not asked: {error}")
     if dry_run and (missing := [name for name in spec.secrets if not os.environ.get(name)]):
         notes.append(f"not set here: {', '.join(missing)}")
+    notes += [note for one in found if (note := _moved(one))]
     now = time.time()
     leases = tuple(
         None if one.price_per_hour is None else make_lease(spec.limits, one.price_per_hour, now, spent) for one in found
@@ -137,6 +139,14 @@ def _offer(one: Candidate, lease: Lease | None) -> str:
     if lease is None:
         return told
     return f"{told}, at worst ${lease.dollars:.2f} in {format_seconds(lease.expires - lease.created)}"
+
+
+def _moved(one: Candidate) -> str | None:
+    """Said where a price is another than the documents have."""
+    known = prices.listed(one.size)
+    if known is None or one.price_per_hour is None or abs(one.price_per_hour / known.per_hour - 1) <= _SAME_PRICE:
+        return None
+    return f"{one.size} costs ${one.price_per_hour:.2f} an hour; in {prices.AS_OF} it was ${known.per_hour:.2f}"
 
 
 def _worst(worst: float | None) -> str:

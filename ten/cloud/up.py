@@ -22,7 +22,8 @@ from ten.cloud.rental import Rental
 from ten.cloud.ssh import Host
 from ten.cloud.tags import OURS, expiry_tag, run_tag
 from ten.cloud.unit import job_file, job_unit
-from ten.errors import ServiceUnavailable, SpecError
+from ten.errors import ServiceUnavailable, SpecError, TenError
+from ten.job import LimitSettings
 from ten.store.opening import open_store
 from ten.units import format_seconds, parse_seconds
 
@@ -57,8 +58,7 @@ def rent(api: Api, rental: Rental, lease_token: str | None, pause_s: float = _AS
         host = Host(_wait_until_active(api, droplet, pause_s))
         log.info("%s: waiting for its first boot", host)
         hosts.wait_until_it_answers(host, pause_s=pause_s)
-        idle = spec.limits.idle
-        hosts.arm(host, lease, api.access.url, lease_token, parse_seconds(idle) if idle else None, LINGER_S)
+        hosts.arm(host, lease, api.access.url, lease_token, _idle_s(spec.limits), LINGER_S)
         api.tag(droplet, expiry_tag(lease.expires))
         log.info("lease armed: at most %s, $%.2f", format_seconds(lease.expires - lease.created), lease.dollars)
         hosts.give_secrets(host, values)
@@ -137,7 +137,12 @@ def _create(api: Api, rental: Rental, keys: list[int]) -> tuple[Droplet, Lease, 
 
 def _sweep(api: Api, name: str) -> None:
     """Destroy a droplet that a broken-off request may have made."""
-    if (made := api.named(name)) is not None:
+    try:
+        made = api.named(name)
+    except TenError as error:
+        log.error("droplet %s: may have been made, and cannot be looked for (%s); look with `ten ps`", name, error)
+        return
+    if made is not None:
         try_to_destroy(api, made)
 
 
@@ -154,6 +159,11 @@ def _wait_until_active(api: Api, droplet: Droplet, pause_s: float) -> Droplet:
                 f"droplet {droplet.name}: still {found.status} after {format_seconds(ACTIVE_S)}; try another region"
             )
         time.sleep(pause_s)
+
+
+def _idle_s(limits: LimitSettings) -> float | None:
+    """How long the droplet may do nothing: longer than the job, which ends itself with a checkpoint if it still can."""
+    return None if limits.idle is None else parse_seconds(limits.idle) + parse_seconds(limits.stop_grace)
 
 
 def _name(run: str) -> str:

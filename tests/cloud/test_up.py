@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ten.cloud import host as hosts
 from ten.cloud import up as renting
 from ten.cloud.api import Api
 from ten.cloud.rental import Rental, plan_rental
@@ -102,7 +103,7 @@ def test_a_failure_on_the_way_leaves_no_droplet_behind(
         account.faults.add([ApiFault(match="POST /v2/tags", status=403, message="no")])
     if step == "start":
         monkeypatch.setattr(renting, "job_unit", lambda *_: "[Service]\nExecStart=\n")
-        monkeypatch.setattr(renting.hosts, "start", _interrupted)
+        monkeypatch.setattr(hosts, "start", _interrupted)
     with pytest.raises((ServiceUnavailable, CredentialsError, KeyboardInterrupt)):
         rented(api, spec)
     assert not account.machines and account.asked("DELETE")
@@ -129,6 +130,18 @@ def test_what_cannot_be_destroyed_is_named_with_its_price(
     (machine,) = account.machines.values()
     assert f"destroying droplet {machine.id}" in caplog.text and "ten reap" in caplog.text
     assert any(tag.startswith("ten-expires-") for tag in machine.tags)
+
+
+def test_a_droplet_that_may_have_been_made_is_looked_for_or_named(
+    account: DigitalOcean, api: Api, spec: JobSpec, caplog: pytest.LogCaptureFixture
+) -> None:
+    rental = planned(api, spec)
+    account.faults.add([ApiFault("unanswered", match="POST /v2/droplets")])
+    account.faults.add([ApiFault(match="GET /v2/droplets", after=2, count=-1)])
+    with pytest.raises(ServiceUnavailable):
+        rent(api, rental, LEASE_TOKEN, pause_s=0.02)
+    (machine,) = account.machines.values()
+    assert f"droplet {machine.body['name']}: may have been made" in caplog.text
 
 
 def test_a_run_has_one_droplet(account: DigitalOcean, api: Api, spec: JobSpec) -> None:
