@@ -94,7 +94,7 @@ def parse_value(text: str) -> Any:
         return text
     if isinstance(value, str):
         try:  # YAML 1.1 reads 3e-4 (no dot) as text
-            return float(value) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value) else value
+            return float(text) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text.strip()) else value
         except ValueError:
             return value
     return value

@@ -1,4 +1,4 @@
-"""The verbs that do a job: plan, pack, train."""
+"""The verbs that do a job: plan, render, pack, train."""
 
 import argparse
 import os
@@ -19,6 +19,14 @@ def plan(arguments: argparse.Namespace) -> int:
 
     planned = make_plan(Preparation(_job(arguments)))
     show(as_json(planned) if getattr(arguments, "json", False) else describe_plan(planned))
+    return 0
+
+
+def render(arguments: argparse.Namespace) -> int:
+    """Print a job as another engine's file."""
+    from ten.render import formats
+
+    show(formats.render(_job(arguments), arguments.to).rstrip("\n"))
     return 0
 
 
