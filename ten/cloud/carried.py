@@ -5,13 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ten.errors import CredentialsError
+from ten.render.container import PLAIN
 from ten.store.s3_settings import read_settings
 
-_SETTINGS = (
-    "SPACES_REGION", "SPACES_ENDPOINT", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL",
-    "TEN_S3_ADDRESSING", "TEN_PATIENCE", "HF_ENDPOINT", "HF_HUB_OFFLINE",
-)  # fmt: skip
-"""No secrets, but nothing works there without them where it did not here."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -20,7 +16,7 @@ def carried(secrets: Sequence[str], environment: Mapping[str, str] = os.environ)
     and any value of more than one line; never a value."""
     if missing := [name for name in secrets if not environment.get(name)]:
         raise CredentialsError(f"secrets: not set: {', '.join(missing)}; set them here or in .env")
-    names = [*secrets, *(name for name in _SETTINGS if environment.get(name) and name not in secrets)]
+    names = [*secrets, *(name for name in PLAIN if environment.get(name) and name not in secrets)]
     if broken := [name for name in names if _CONTROL.search(environment[name])]:
         raise CredentialsError(f"secrets: {', '.join(broken)}: has a line break or another control character in it")
     return {name: environment[name] for name in names}

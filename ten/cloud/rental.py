@@ -17,6 +17,8 @@ from ten.job import JobSpec
 from ten.preparation import Preparation
 from ten.store.opening import open_store
 from ten.store.protocol import Store
+from ten.text.corpus import STDLIB
+from ten.text.hub_corpus import hub_name
 from ten.train.run_record import decode_run
 from ten.units import format_seconds
 
@@ -125,7 +127,12 @@ def _refuse_unfit(spec: JobSpec) -> None:
             f"image {spec.image or 'unset'}: a droplet pulls its image; push yours to a registry and write "
             "--set image=registry.example.com/you/ten@sha256:…"
         )
-    if os.path.exists(spec.data.dataset) and spec.mode != "pretok":  # noqa: PTH110 - a glob or a name is none
+    if spec.data.tokenizer.endswith(".json"):
+        raise SpecError(
+            f"data.tokenizer {spec.data.tokenizer!r}: a file of this machine; name one of the hub, or bpe:SIZE, which "
+            "is trained on the text"
+        )
+    if spec.mode != "pretok" and spec.data.dataset != STDLIB and hub_name(spec.data.dataset) is None:
         raise SpecError(
             f"data.dataset {spec.data.dataset!r}: a file of this machine; `ten pack` it into {spec.store} here, then "
             "rent a machine with --set mode=pretok"

@@ -4,6 +4,7 @@ import msgspec
 
 from ten.cloud.offers import Candidate
 from ten.job import JobSpec
+from ten.render.container import MEMLOCK, STACK
 from ten.units import parse_bytes, parse_seconds
 
 NAME = "ten-job.service"
@@ -44,7 +45,8 @@ def container(spec: JobSpec, machine: Candidate) -> list[str]:
     verb = "pack" if spec.mode == "pack" else "train"
     return [
         _DOCKER, "run", "--rm", "--name", CONTAINER, *(("--gpus", "all") if machine.is_gpu else ()),
-        "--shm-size", str(parse_bytes(spec.resources.shm_size)), "--ulimit", "memlock=-1", "--ulimit", "stack=67108864",
+        "--shm-size", str(parse_bytes(spec.resources.shm_size)),
+        "--ulimit", f"memlock={MEMLOCK}", "--ulimit", f"stack={STACK}",
         "--stop-timeout", str(grace_s), "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
         "--security-opt", "no-new-privileges", "--log-driver", "none", "--env-file", ENVIRONMENT,
         "--env", "TEN_CACHE_DIR=/data/cache", "--volume", f"{DATA}:/data", "--volume", f"{JOB}:/job:ro",

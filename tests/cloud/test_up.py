@@ -13,6 +13,7 @@ from ten.cloud.api import Api
 from ten.cloud.rental import Rental, plan_rental
 from ten.cloud.tags import run_tag
 from ten.cloud.up import Rented, rent
+from ten.data.settings import DataSettings
 from ten.errors import CredentialsError, ServiceUnavailable, SpecError
 from ten.job import JobSpec, LimitSettings
 from tests.standins.digitalocean import CANARIES, LEASE_TOKEN, DigitalOcean
@@ -173,6 +174,8 @@ def test_an_account_without_our_key_is_told_so(account: DigitalOcean, api: Api, 
         ({"image": None}, "push yours to a registry"),
         ({"limits": LimitSettings()}, "billed for ever"),
         ({"secrets": ()}, "names no keys"),
+        ({"data": DataSettings(tokenizer="own/tokenizer.json")}, "a file of this machine"),
+        ({"data": DataSettings(dataset="books/*.txt"), "mode": "streaming"}, "`ten pack` it into"),
     ],
 )
 def test_a_job_that_must_not_be_rented_for_is_refused(

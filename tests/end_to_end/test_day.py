@@ -54,11 +54,11 @@ class Laptop(StoreBundle):
 
 
 @pytest.fixture
-def laptop(stand: S3Stand, tokenizer: Path, tmp_path: Path) -> Iterator[Laptop]:
+def laptop(stand: S3Stand, tmp_path: Path) -> Iterator[Laptop]:
     """A laptop with an account at DigitalOcean and a bucket, and nothing in either."""
     with DigitalOcean(tmp_path / "droplets") as account:
         account.new_polls = 0
-        laptop = Laptop(stand, stand.new_bucket() + "/here", tmp_path / "laptop", Path("stdlib"), tokenizer)
+        laptop = Laptop(stand, stand.new_bucket() + "/here", tmp_path / "laptop", Path("stdlib"), Path("bpe:600"))
         laptop.account = account
         (laptop.home / ".ssh").mkdir()
         (laptop.home / ".ssh" / "id_ed25519.pub").write_text(PUBLIC_KEY)
@@ -106,7 +106,8 @@ def test_a_day_in_the_life(laptop: Laptop, tmp_path: Path) -> None:
     record, metrics = laptop.record(), read_metrics_of(laptop, tmp_path)
     assert len(record.attempts) == 2
     assert record.attempts[1].from_step == int(killed_at.removeprefix("step-"))
-    assert (record.attempts[1].reason or "").startswith("stopped by limits.max_cost"), record.attempts[1].reason
+    reason = record.attempts[1].reason or ""  # on a busy machine the lease may be first, by the same budget
+    assert "stopped by limits.max_cost" in reason or "ten-lease: deadline" in journals(laptop), reason
     assert 0 < record.attempts[1].cost < BUDGET
     assert laptop.checkpoints()[-1] == f"step-{metrics[-1].step:08d}"
     beyond = min(metrics[-1].step, record.attempts[1].from_step + 100)
