@@ -9,13 +9,13 @@ TEN := $(VENV)/bin/ten
 JOB ?=
 ARGS ?=
 VARIANT ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
-SHELL_FILES := $(wildcard docker/*.sh infra/*.sh)
+SHELL_FILES := $(wildcard docker/*.sh infra/*.sh) .ci/run
 export ENGINE IMAGE GPUS NAME ENGINE_ARGS DRY VENV
 YAMLLINT := {extends: default, rules: {line-length: {max: 120}, document-start: disable, comments: {min-spaces-from-content: 1}}}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench lock schema image plan doctor pack train-streaming train-pretok \
-  train-full logs stop up ps ssh down reap sizes verify clean
+.PHONY: help setup demo test test-slow lint format bench lock schema image image-test image-lock plan doctor pack \
+  train-streaming train-pretok train-full logs stop up ps ssh down reap sizes verify clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -40,6 +40,7 @@ demo: setup ## pack, train, score and sample on this machine: no GPU, no account
 
 test: setup lint ## everything that must be green, in under ten minutes on two cores
 	$(VENV)/bin/pytest --numprocesses auto --dist loadfile -m "not slow and not gpu"
+	docker/test-image.sh --or-skip
 
 test-slow: setup ## the tests that take minutes
 	$(VENV)/bin/pytest -m slow
@@ -48,11 +49,13 @@ lint: setup ## style, types, job files, shell scripts
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/yamllint --strict -d '$(YAMLLINT)' jobs
+	$(VENV)/bin/yamllint --strict -d '$(YAMLLINT)' jobs docker/compose.yaml
 	$(VENV)/bin/check-jsonschema --check-metaschema jobs/schema/job.schema.json
 	$(VENV)/bin/check-jsonschema --schemafile jobs/schema/job.schema.json jobs/*.yaml
 	$(VENV)/bin/shellcheck -x $(SHELL_FILES)
 	$(VENV)/bin/shfmt -i 2 -ci -d $(SHELL_FILES)
+	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
 format: setup ## put the code into shape
 	$(VENV)/bin/ruff check --fix
@@ -70,6 +73,12 @@ schema: setup ## write the JSON Schema of job files anew
 
 image: ## build the image on this machine: make image [VARIANT=cuda|cpu] [ENGINE=podman]
 	docker/build.sh $(or $(IMAGE),ten:$(VARIANT)) $(VARIANT)
+
+image-test: ## build the CPU image and run it as a stranger would: fenced, without a network, stopped in the middle
+	docker/test-image.sh $(IMAGE)
+
+image-lock: setup ## pin what the image installs, wheel by wheel, after `make lock`
+	$(VENV)/bin/python docker/lock.py
 
 plan: setup ## count a job before anything is made: make plan JOB=jobs/train-pretok.yaml
 	$(TEN) plan $(or $(JOB),jobs/train-streaming.yaml) $(ARGS)
