@@ -40,7 +40,6 @@ demo: setup ## pack, train, score and sample on this machine: no GPU, no account
 
 test: setup lint ## everything that must be green, in under ten minutes on two cores
 	$(VENV)/bin/pytest --numprocesses auto --dist loadfile -m "not slow and not gpu"
-	docker/test-image.sh --or-skip
 
 test-slow: setup ## the tests that take minutes
 	$(VENV)/bin/pytest -m slow

@@ -14,7 +14,9 @@ TARGETS = re.findall(r"^([a-z-]+):.*## ", TEXT, re.MULTILINE)
 def test_every_target_is_phony_and_has_a_line_of_help() -> None:
     (names,) = re.findall(r"^\.PHONY: (.*)", TEXT.replace("\\\n", " "), re.MULTILINE)
     assert sorted(names.split()) == sorted(TARGETS)
-    shown = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert [line.split()[0] for line in shown.splitlines() if line.strip()][: len(TARGETS)] == TARGETS
 
 
