@@ -1,20 +1,20 @@
-"""Attempt: one life of a process that trains a run: the run's record compared, its folder held, its limits armed."""
+"""Attempt: one life of a process that trains a run: the run's record compared, its folder held, its end recorded."""
 
 import dataclasses
 import fcntl
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from ten.data.cursor import Cursor
-from ten.errors import SpecError, TenError
+from ten.errors import DiskFull, SpecError, TenError
 from ten.job import JobSpec, refuse_other_spec
 from ten.preparation import Preparation
 from ten.runs import keep_tokenizer, run_folder
@@ -31,6 +31,7 @@ from ten.train.stored_run import StoredRun
 from ten.units import format_count, parse_seconds
 
 log = logging.getLogger(__name__)
+SEEN_EVERY_S = 30.0
 _LENGTH = ("steps", "tokens", "epochs")
 
 
@@ -38,6 +39,7 @@ _LENGTH = ("steps", "tokens", "epochs")
 class Attempt:
     """What is settled before anything is built."""
 
+    started: datetime
     folder: Path
     record: RunRecord
     micro_batches: int
@@ -57,7 +59,7 @@ def plan_attempt(job: Preparation, ranks: int) -> Attempt:
     On another number of ranks the global batch keeps its size, unless the job asks for another or it does not divide.
     Raises SpecError naming the setting that would make it another run, and what `recover` raises.
     """
-    folder = run_folder(job.store, job.run_id, job.cache_dir)
+    started, folder = now(), run_folder(job.store, job.run_id, job.cache_dir)
     stored = None if job.store.root is not None else StoredRun(job.store, job.run_id)
     if stored is not None:
         with job.settling():
@@ -78,6 +80,7 @@ def plan_attempt(job: Preparation, ranks: int) -> Attempt:
     is_measured = record is not None and all(record.spec["train"][name] == resolved["train"][name] for name in _LENGTH)
     record = record or RunRecord(run=job.run_id, created=now(), spec=resolved, total_tokens=0)
     return Attempt(
+        started=started,
         folder=folder,
         record=msgspec.structs.replace(record, spec=resolved, global_rows=rows * micro_batches),
         micro_batches=micro_batches,
@@ -161,17 +164,25 @@ def held(folder: Path) -> Iterator[None]:
 def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_step: int) -> Iterator[list[int]]:
     """Keep run.json, the tokenizer and a hub data set's listing.
 
-    The attempt begins now and ends for a reason, at the step put into the list.
+    The attempt ends for a reason, at the step put into the list; until then run.json says when it was last seen.
     """
     path = attempt.folder / "run.json"
     log.info("run %s: from step %d to %s tokens", attempt.folder, from_step, format_count(attempt.record.total_tokens))
     keep_tokenizer(attempt.folder, job.tokenizer)
     keep_corpus(attempt.folder, job.corpus)
-    record = attempt.record.begin(device=device, mode=job.spec.mode, world_size=ranks, from_step=from_step)
+    record = attempt.record.begin(
+        started=attempt.started,
+        device=device,
+        mode=job.spec.mode,
+        world_size=ranks,
+        from_step=from_step,
+        price_per_hour=job.spec.resources.price_per_hour,
+    )
     write_run(path, record)
     reached, reason = [from_step], "finished"
     try:
-        yield reached
+        with _seen(path, record):
+            yield reached
     except BaseException as error:
         reason = str(error) if isinstance(error, TenError) else repr(error)
         raise
@@ -180,23 +191,21 @@ def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_s
 
 
 @contextmanager
-def limited(spec: JobSpec, stop: StopRequest) -> Iterator[None]:
-    """Stop when the attempt has lasted for limits.max_duration, preparation included."""
-    if spec.limits.max_duration is None:
-        yield
-        return
-    reason = f"limits.max_duration={spec.limits.max_duration}"
+def _seen(path: Path, record: RunRecord) -> Iterator[None]:
+    """Write the present time into run.json now and then: what a killed attempt cost is known from it."""
+    over = threading.Event()
 
-    def end() -> None:
-        stop.request(reason)
-        if not stop.is_handling:  # nobody polls yet: a download, a pack
-            log.warning("%s is over", reason)
-            os.kill(os.getpid(), signal.SIGTERM)
+    def write() -> None:
+        while not over.wait(SEEN_EVERY_S):
+            try:
+                write_run(path, record.seen())
+            except DiskFull as error:
+                log.warning("%s: not written: %s", path, error)
 
-    timer = threading.Timer(parse_seconds(spec.limits.max_duration), end)
-    timer.daemon = True
-    timer.start()
+    thread = threading.Thread(target=write, name="seen", daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        timer.cancel()
+        over.set()
+        thread.join()

@@ -55,12 +55,14 @@ _VERBS = {
     "plan": ("jobs", "plan"),
     "pack": ("jobs", "pack"),
     "train": ("jobs", "train"),
+    "render": ("jobs", "render"),
     "eval": ("trained", "evaluate"),
     "generate": ("trained", "generate"),
     "runs": ("trained", "runs"),
     "verify": ("holdings", "verify"),
     "push": ("holdings", "push"),
     "pull": ("holdings", "pull"),
+    **{verb: ("cloud", verb) for verb in ("up", "ps", "logs", "ssh", "down", "reap", "sizes")},
 }
 
 

@@ -1,12 +1,17 @@
-"""Environment: the variables a `.env` file adds to those of this process. Values arrive as they are written."""
+"""Environment: the variables a `.env` file adds to those of this process. Values arrive as they are written.
+
+`python -m ten.environment` writes them for a shell to `eval`.
+"""
 
 import os
 import re
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ten.errors import MissingInput, SpecError
+from ten.errors import MissingInput, SpecError, TenError
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
@@ -22,12 +27,23 @@ def load_environment() -> None:
     Nothing in a value stands for another variable. Raises SpecError naming file and line, and never what stands there;
     MissingInput when the named file cannot be read.
     """
+    for name, value in _given():
+        os.environ.setdefault(name, value)
+
+
+def shell_lines() -> list[str]:
+    """The same for bash, which adds the names to its array `env_names`. Raises what `load_environment` does."""
+    return [
+        f'[[ -n "${{{name}+set}}" ]] || export {name}={shlex.quote(value)}; env_names+=({name})'
+        for name, value in dict(_given()).items()
+    ]
+
+
+def _given() -> Iterator[tuple[str, str]]:
     named = os.environ.get(NAMED_BY)
     path = Path(named or ".env").expanduser()
-    if not named and not path.is_file():
-        return
-    for name, value in _variables(path):
-        os.environ.setdefault(name, value)
+    if named or path.is_file():
+        yield from _variables(path)
 
 
 def _variables(path: Path) -> Iterator[tuple[str, str]]:
@@ -57,3 +73,11 @@ def _line(binding: "Binding") -> int:
     text = binding.original.string
     blank = text[: len(text) - len(text.lstrip())]
     return binding.original.line + len(re.findall(r"\r\n|\n|\r", blank))
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write("\n".join(shell_lines()))
+    except TenError as error:
+        sys.stderr.write(f"ten: {error}\n")
+        sys.exit(error.exit_code)

@@ -5,10 +5,11 @@ import re
 from collections.abc import Sequence
 from typing import Never
 
-from ten import __version__
+from ten import __version__, cloud_flags
 from ten.errors import SpecError
 from ten.job import JobSpec
 from ten.job_flags import add_job
+from ten.render.formats import FORMATS
 from ten.settings import nearest
 
 _EXAMPLES = {
@@ -20,6 +21,8 @@ _EXAMPLES = {
     "train": "ten train jobs/train-streaming.yaml --set train.steps=100\n"
     "  ten train --config tiny --dataset 'corpus/*.parquet' --streaming --mixed_precision --epochs 1\n"
     "  ten train --config small --dataset finewebedu --streaming --tokens 1B",
+    "render": "ten render jobs/train-pretok.yaml --to docker\n"
+    "  ten render jobs/train-streaming.yaml --to skypilot --store s3://my-bucket/ten --set image=registry.example/ten",
     "eval": "ten eval\n  ten eval train-stdlib-nano --dataset 'other/*.txt' --json\n  ten eval --dataset wikitext-103",
     "generate": "ten generate --prompt 'def main():' --max-tokens 200\n"
     "  ten generate train-tinystories-nano --prompt 'Once upon a time'",
@@ -30,7 +33,7 @@ _EXAMPLES = {
     "  ten push train-tinystories-nano s3://my-bucket/ten --last\n  ten push ten-data /mnt/volume/ten",
     "pull": "ten pull stdlib-0123456789ab s3://my-bucket/ten\n"
     "  ten pull s3://my-bucket/ten/runs/train-tinystories-nano --last --store ten-data",
-}
+} | cloud_flags.EXAMPLES
 _WHAT = "pack or run: its path, its address, or its name in --store"
 _WHAT_THERE = "a pack or run: its name in STORE; without STORE its address or path, or a store's for all it holds"
 
@@ -98,6 +101,11 @@ def _build_parser() -> _Parser:
     return parser
 
 
+def _add_render(parser: argparse.ArgumentParser, verb: str) -> None:
+    add_job(parser, verb)
+    parser.add_argument("--to", choices=FORMATS, required=True, help="for which engine")
+
+
 def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's id or folder; without one the latest run")
     _add_store(parser)
@@ -154,11 +162,12 @@ _VERBS = {
     "plan": ("Count a job's parameters, tokens, FLOPs, bytes and steps before anything is made.", add_job),
     "pack": ("Pack a dataset into token shards, once; an interrupted pack goes on.", add_job),
     "train": ("Train a run; the same command again resumes it.", add_job),
+    "render": ("Write a job as another engine's file, with names of secrets and no values.", _add_render),
     "eval": ("Bits per byte of a trained run on held-out text.", _add_run),
     "generate": ("Text written by a trained run.", _add_run),
     "runs": ("List the runs of a store: steps, tokens, loss, checkpoints and their age.", _add_runs),
     "verify": ("Check every byte of packs and checkpoints against its hash, wherever they lie.", _add_verify),
     "push": ("Move packs and runs to another store; only what it lacks is sent.", _add_transfer),
     "pull": ("Move packs and runs from another store; only what is missing here is fetched.", _add_transfer),
-}
+} | cloud_flags.VERBS
 VERBS = tuple(_VERBS)

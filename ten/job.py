@@ -13,10 +13,14 @@ from ten import settings
 from ten.data.settings import DataSettings
 from ten.errors import SpecError
 from ten.model.presets import ModelSettings
+from ten.resources import ResourceSettings
 from ten.train.settings import CheckpointSettings, TrainSettings
 from ten.units import parse_seconds
 
 FolderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+SecretName = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9]*(_+[A-Z0-9]+)+$")]
+"""A variable's name has a `_`; a key of AWS or Spaces, capitals and digits alike, has none."""
+ImageName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-zA-Z0-9_./:@-]*$")]
 Mode = Literal["streaming", "pretok", "full", "pack"]
 
 MAY_CHANGE = frozenset(
@@ -27,7 +31,8 @@ MAY_CHANGE = frozenset(
         "train.threads", "train.evaluate_every", "train.evaluate_tokens",
     }
 )  # fmt: skip
-"""Settings that a run may change between attempts; `checkpoint` and `limits` as a whole may change too."""
+"""Settings that a run may change between attempts."""
+_MAY_CHANGE_WHOLE = ("checkpoint", "limits", "resources", "secrets", "image")
 
 
 DECIDED_BY_FINGERPRINT = frozenset(
@@ -45,15 +50,32 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_duration: Annotated[
         str | None, Meta(description='Longest time of one attempt ("6h"); then a checkpoint is written, exit code 75.')
     ] = None
+    max_cost: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(
+            description="Dollars that all attempts together may cost, by resources.price_per_hour; then a checkpoint "
+            "is written, exit code 75.",
+        ),
+    ] = None
+    idle: Annotated[
+        str | None,
+        Meta(
+            description='Longest time in training without any work done ("15m": a stalled dataset, a hung device); '
+            "then a checkpoint is written if it can be, exit code 75."
+        ),
+    ] = None
     stop_grace: Annotated[
         str, Meta(description='Longest time from a stop to the end, for the last checkpoint to reach the store ("5m").')
     ] = "5m"
 
     def __post_init__(self) -> None:
-        """Refuse a duration whose form is wrong."""
-        if self.max_duration is not None:
-            parse_seconds(self.max_duration)
-        parse_seconds(self.stop_grace)
+        """Refuse a duration whose form is wrong, with the name of the field."""
+        for name in ("max_duration", "idle", "stop_grace"):
+            if (text := getattr(self, name)) is not None:
+                try:
+                    parse_seconds(text)
+                except SpecError as error:
+                    raise SpecError(f"limits.{name}: {error}") from None
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +98,17 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     train: Annotated[TrainSettings, Meta(description="How it is trained.")] = TrainSettings()
     checkpoint: Annotated[CheckpointSettings, Meta(description="What is kept on the way.")] = CheckpointSettings()
     limits: Annotated[LimitSettings, Meta(description="When to stop early.")] = LimitSettings()
+    resources: Annotated[ResourceSettings, Meta(description="Which machine.")] = ResourceSettings()
+    image: Annotated[
+        ImageName | None,
+        Meta(
+            description="Container image; unset: ten:cuda where resources.accelerators names a GPU, else ten:cpu.",
+        ),
+    ] = None
+    secrets: Annotated[
+        tuple[SecretName, ...],
+        Meta(description="Names of environment variables that go along to another machine; a value here is an error."),
+    ] = ()
     store: Annotated[
         str,
         Meta(description="Folder or s3://bucket/prefix for packs and runs; TEN_STORE when unset, else ten-data."),
@@ -89,6 +122,7 @@ def load_job(path: Path | None, flags: Mapping[str, Any], sets: Sequence[str], n
     """
     tree, lines = settings.load_yaml(path) if path else ({"name": name}, {})
     source = str(path) if path else "command line"
+    _refuse_secret_values(tree, source)
     settings.convert(tree, JobSpec, source, lines)
     for field, value in flags.items():
         settings.set_path(tree, field, value)
@@ -100,7 +134,18 @@ def load_job(path: Path | None, flags: Mapping[str, Any], sets: Sequence[str], n
         if field not in known:
             raise SpecError(f"--set {field}: unknown setting; {settings.nearest(field, known)}")
         settings.set_path(tree, field, settings.parse_value(text))
+    _refuse_secret_values(tree, "command line")
     return settings.convert(tree, JobSpec, "command line")
+
+
+def _refuse_secret_values(tree: Mapping[str, Any], source: str) -> None:
+    """Raise SpecError, without a word of what stands there, where `secrets` is no list of names."""
+    try:
+        msgspec.convert(tree.get("secrets", []), list[SecretName])
+    except msgspec.ValidationError:
+        raise SpecError(
+            f"{source}: secrets: names of environment variables alone, such as [HF_TOKEN]; their values belong in .env"
+        ) from None
 
 
 def pack_command(spec: JobSpec) -> str:
@@ -144,7 +189,7 @@ def refuse_other_spec(saved: Mapping[str, Any], wanted: Mapping[str, Any], where
     for field in sorted(old.keys() | new.keys()):
         if old.get(field) == new.get(field) or (same_data and field in DECIDED_BY_FINGERPRINT):
             continue
-        if field not in MAY_CHANGE and field.partition(".")[0] not in ("checkpoint", "limits"):
+        if field not in MAY_CHANGE and field.partition(".")[0] not in _MAY_CHANGE_WHOLE:
             raise SpecError(
                 f"{where} was made with {field}={old.get(field)!r}, and this job has {new.get(field)!r}; put it back, "
                 "or start another run with --set run=NAME"

@@ -80,6 +80,7 @@ def add_job(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="any setting of a job file")
     if verb == "plan":
         parser.add_argument("--json", action="store_true", help="print one JSON object")
+    if verb in ("plan", "render"):
         return
     parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
     if verb == "pack":

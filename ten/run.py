@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ten.attempt import Attempt, held, likely_cursor, limited, measured, mirrored, plan_attempt, recorded
+from ten.attempt import Attempt, held, likely_cursor, measured, mirrored, plan_attempt, recorded
+from ten.disk import require_room
 from ten.errors import SpecError
 from ten.feeding import begin_packer, epoch_tokens, open_fill, open_held_out
 from ten.job import JobSpec, refuse_other_spec
+from ten.limits import budgeted, limited, watched
 from ten.preparation import Preparation
 from ten.train.interval import Interval
 from ten.train.ranks import number
@@ -52,8 +54,11 @@ def train(spec: JobSpec) -> "Outcome":
             stack.callback(started.close)
         attempt = plan_attempt(job, number("WORLD_SIZE", 1))
         wants_epoch = job.counts_epochs and not attempt.is_measured
+        if leads:
+            require_room(job)
         mirror = None
         if number("RANK", 0) == 0:
+            stack.enter_context(budgeted(spec, stop, spent=attempt.record.cost, since=attempt.started))
             stack.enter_context(held(attempt.folder))
             mirror = stack.enter_context(mirrored(attempt, spec, stop))
         parts = stack.enter_context(ExitStack())  # closed before the mirror waits for the store
@@ -117,7 +122,7 @@ def _train(
         stack.callback(lambda: reached.append(run.position.step))
     if mirror is not None:
         mirror.note()
-    with stop.handling():
+    with stop.handling(), watched(job.spec, stop):
         return train_loop(run)
 
 

@@ -94,7 +94,7 @@ def parse_value(text: str) -> Any:
         return text
     if isinstance(value, str):
         try:  # YAML 1.1 reads 3e-4 (no dot) as text
-            return float(value) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value) else value
+            return float(text) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text.strip()) else value
         except ValueError:
             return value
     return value
@@ -121,8 +121,11 @@ def describe(field: Any) -> str:
 
 def _value_at(tree: Mapping[str, Any], path: str) -> Any:
     value: Any = tree
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else value
+    for name in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdigit():
+            value = value[int(name)]
     return value
 
 
@@ -143,6 +146,15 @@ def _struct_of(annotation: Any) -> type[Any] | None:
     return info.cls if isinstance(info, msgspec.inspect.StructType) else None
 
 
+def _struct_of_items(annotation: Any) -> type[Any] | None:
+    """The struct of which a tuple has any number."""
+    info = msgspec.inspect.type_info(annotation)
+    while isinstance(info, msgspec.inspect.Metadata):
+        info = info.type
+    item = info.item_type if isinstance(info, msgspec.inspect.VarTupleType) else None
+    return item.cls if isinstance(item, msgspec.inspect.StructType) else None
+
+
 def _refuse_unknown(
     tree: Mapping[str, Any], struct: type[Any], prefix: str, source: str, lines: Mapping[str, int]
 ) -> None:
@@ -156,6 +168,10 @@ def _refuse_unknown(
         inner = _struct_of(fields[key].type)
         if inner is not None:
             _refuse_unknown(value, inner, f"{prefix}{key}.", source, lines)
+        item = _struct_of_items(fields[key].type)
+        if item is not None and isinstance(value, list):
+            for number, one in enumerate(value):
+                _refuse_unknown(one, item, f"{prefix}{key}[{number}].", source, lines)
 
 
 def _where(source: str, path: str, lines: Mapping[str, int]) -> str:
@@ -164,6 +180,10 @@ def _where(source: str, path: str, lines: Mapping[str, int]) -> str:
 
 
 def _collect_lines(node: yaml.Node, prefix: str, path: Path, lines: dict[str, int]) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            lines[f"{prefix[:-1]}[{number}]"] = item.start_mark.line + 1
+            _collect_lines(item, f"{prefix[:-1]}[{number}].", path, lines)
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:

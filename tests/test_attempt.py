@@ -4,17 +4,15 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from ten.attempt import Attempt, held, limited, measured, mirrored, plan_attempt, recorded
+from ten.attempt import Attempt, held, measured, mirrored, plan_attempt, recorded
 from ten.errors import Resumable, SpecError
-from ten.job import JobSpec, load_job
+from ten.job import load_job
 from ten.preparation import Preparation
 from ten.runs import run_folder
 from ten.train.checkpoint_files import complete
@@ -147,48 +145,22 @@ def test_one_process_holds_a_run_and_a_killed_one_lets_go(tmp_path: Path) -> Non
         assert list(folder.iterdir()) == []
 
 
-def test_a_limit_asks_for_a_stop_and_the_first_signal_after_it_is_no_second_one() -> None:
-    code = """
-import os, signal, time
-from ten.attempt import Attempt, limited, measured
-from ten.job import load_job
-from ten.train.stopping import StopRequest
-stop = StopRequest()
-with limited(load_job(None, {}, ["limits.max_duration=0.1s"]), stop), stop.handling():
-    while not stop():
-        time.sleep(0.01)
-    time.sleep(0.7)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(0.1)
-    print(stop.reason)
-"""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "limits.max_duration=0.1s"
-
-
-def test_a_limit_ends_what_nobody_polls() -> None:
-    code = """
-import time
-from ten.attempt import limited
-from ten.cli import main
-from ten.job import load_job
-from ten.train.stopping import StopRequest
-import ten.run
-def train(spec):
-    with limited(load_job(None, {}, ["limits.max_duration=0.3s"]), StopRequest()):
-        time.sleep(60)
-ten.run.train = train
-raise SystemExit(main(["train"]))
-"""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
-    assert run.returncode == 75
-    assert "limits.max_duration=0.3s is over" in run.stderr
-
-
-def test_without_a_limit_nothing_asks() -> None:
-    stop = StopRequest()
-    with limited(JobSpec(), stop):
-        assert not stop()
+def test_run_json_says_when_a_running_attempt_was_last_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ten.attempt.SEEN_EVERY_S", 0.05)
+    text = tmp_path / "a.txt"
+    text.write_text("so it goes\n" * 300, encoding="utf-8")
+    job = Preparation(load_job(None, {"data.dataset": str(text), "store": str(tmp_path / "s")}, ["train.steps=9"]))
+    attempt = plan_attempt(job, 1)
+    attempt.folder.mkdir(parents=True)
+    with recorded(attempt, job, "cpu", 1, 0):
+        deadline = time.monotonic() + 10
+        while (record := read_run(attempt.folder / "run.json")) is None or record.attempts[-1].seen is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert record.attempts[-1].ended is None
+    ended = read_run(attempt.folder / "run.json")
+    assert ended is not None
+    assert ended.attempts[-1].ended is not None
 
 
 def _remote_job(text: Path, store: Remote, machine: str, *sets: str) -> Preparation:

@@ -24,6 +24,7 @@ from ten.holdings.contents import (
     read_small,
     shard_item,
     sound_entry,
+    step_of,
     unlisted_shards,
 )
 from ten.holdings.meter import Meter, metered
@@ -80,7 +81,14 @@ def verify(store: Store, holdings: Sequence[Holding]) -> Audit:
 
     Raises what the store raises when it fails.
     """
-    plans = [_plan_pack(store, it) if it.kind == "pack" else _plan_run(store, it) for it in holdings]
+    plans = [
+        _plan_pack(store, it) if it.kind == "pack" else _plan_checkpoints(store, it, find_checkpoints(store, it))
+        for it in holdings
+    ]
+    return _carried_out(plans, holdings, store)
+
+
+def _carried_out(plans: Sequence[_Plan], holdings: Sequence[Holding], store: Store) -> Audit:
     findings = [finding for plan in plans for finding in plan.settled]
     checked, size = len(findings), sum(finding.item.bytes for finding in findings)
     damaged = [finding for finding in findings if finding.damage]
@@ -92,6 +100,15 @@ def verify(store: Store, holdings: Sequence[Holding]) -> Audit:
                 damaged += [finding] if finding.damage else []
     unfinished = (place(store, it, "").rstrip("/") for it, plan in zip(holdings, plans, strict=True) if plan.unfinished)
     return Audit(checked=checked, bytes=size, unfinished=tuple(unfinished), damaged=tuple(damaged))
+
+
+def verify_newest(store: Store, run: Holding) -> tuple[int, Audit] | None:
+    """Check every byte of a run's newest checkpoint: its step and what was found; None where there is no checkpoint."""
+    names = find_checkpoints(store, run)
+    if not names:
+        return None
+    plan = _plan_checkpoints(store, run, names[-1:])
+    return step_of(names[-1]), _carried_out([plan], [run], store)
 
 
 def _plan_pack(store: Store, pack: Holding) -> _Plan:
@@ -126,9 +143,9 @@ def _pack_checks(store: Store, pack: Holding, manifest: Manifest) -> Iterator[Ch
         yield from (partial(_check, store, pack, "shard", shard_item(entry)) for entry in entries)
 
 
-def _plan_run(store: Store, run: Holding) -> _Plan:
+def _plan_checkpoints(store: Store, run: Holding, names: Sequence[str]) -> _Plan:
     settled, checks, size = [], [], 0
-    for name in find_checkpoints(store, run):
+    for name in names:
         seal, damage = Item(name=f"{name}/{SEAL}", bytes=0), None
         try:
             items = read_checkpoint(store, run, name).items

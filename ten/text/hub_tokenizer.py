@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 _NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:@([\w./-]+))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FILE = "tokenizer.json"
+_BAKED = "TEN_TOKENIZERS"
+"""The variable that names a folder of tokenizers that came with the image."""
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,10 +46,11 @@ def hub_tokenizer(
 ) -> dict[str, Any]:
     """The content of the tokenizer.json of `namespace/repo[@revision]`: the pinned one, else the one there is now.
 
-    What is pinned needs no network; else `transport` asks, by default this process's own. With HF_HUB_OFFLINE=1, and
-    where the hub does not answer, the Hugging Face cache is looked into. Raises SpecError where the repository has
-    none, and what the transport raises.
+    What is pinned, or lies in the folder that TEN_TOKENIZERS names, needs no network; else `transport` asks, by default
+    this process's own. With HF_HUB_OFFLINE=1, and where the hub does not answer, the Hugging Face cache is looked into.
+    Raises SpecError where the repository has none, and what the transport raises.
     """
+    _take_baked(name, cache_dir, environment)
     pin, commit = _pinned(name, cache_dir)
     if commit is None or not _kept(name, commit, cache_dir).is_file():
         commit, content = _find(name, commit, transport, environment)
@@ -87,6 +90,20 @@ def keep_in_store(name: str, cache_dir: Path, store: Store) -> None:
     if commit is not None:
         content = _kept(name, commit, cache_dir).read_text(encoding="utf-8")
         store.write_new(_key(pin), msgspec.json.encode(_Stored(commit=commit, content=content)))
+
+
+def _take_baked(name: str, cache_dir: Path, environment: Mapping[str, str]) -> None:
+    """Pin a tokenizer here as it came with the image, where the cache has none and the image does."""
+    folder = environment.get(_BAKED)
+    pin, commit = _pinned(name, cache_dir)
+    if not folder or (commit is not None and _kept(name, commit, cache_dir).is_file()):
+        return
+    baked = Path(folder)
+    if commit is None and (baked / pin.name).is_file():
+        commit = (baked / pin.name).read_text(encoding="ascii").strip()
+    if commit is not None and (found := baked / _kept(name, commit, cache_dir).name).is_file():
+        write_atomically(_kept(name, commit, cache_dir), found.read_bytes())
+        write_atomically(pin, f"{commit}\n".encode())
 
 
 def parse_definition(content: bytes, where: str) -> dict[str, Any]:

@@ -24,6 +24,16 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     to_step: int | None = None
     reason: str | None = None
     """Why it ended: finished, a signal's name, or the error."""
+    price_per_hour: float | None = None
+    """Dollars; None where nobody said."""
+    seen: datetime | None = None
+    """The last sign of life, for attempts that were killed."""
+
+    @property
+    def cost(self) -> float:
+        """Dollars it cost, up to its end or last sign of life; 0 where the price is not known."""
+        last = self.ended or self.seen or self.started
+        return (last - self.started).total_seconds() / 3600 * (self.price_per_hour or 0.0)
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +47,36 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of one optimizer step, all ranks together."""
     attempts: tuple[Attempt, ...] = ()
 
-    def begin(self, *, device: str, mode: str, world_size: int, from_step: int) -> "RunRecord":
-        """With one more attempt, that starts now."""
-        attempt = Attempt(started=now(), device=device, mode=mode, world_size=world_size, from_step=from_step)
+    @property
+    def cost(self) -> float:
+        """Dollars of all attempts whose price is known."""
+        return sum(attempt.cost for attempt in self.attempts)
+
+    def begin(
+        self,
+        *,
+        device: str,
+        mode: str,
+        world_size: int,
+        from_step: int,
+        started: datetime | None = None,
+        price_per_hour: float | None = None,
+    ) -> "RunRecord":
+        """With one more attempt, that starts now unless it `started` earlier."""
+        attempt = Attempt(
+            started=started or now(),
+            device=device,
+            mode=mode,
+            world_size=world_size,
+            from_step=from_step,
+            price_per_hour=price_per_hour,
+        )
         return msgspec.structs.replace(self, attempts=(*self.attempts, attempt))
+
+    def seen(self) -> "RunRecord":
+        """With the last attempt alive now."""
+        last = msgspec.structs.replace(self.attempts[-1], seen=now())
+        return msgspec.structs.replace(self, attempts=(*self.attempts[:-1], last))
 
     def end(self, *, to_step: int, reason: str) -> "RunRecord":
         """With the last attempt ended now."""

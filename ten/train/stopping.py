@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -9,6 +10,8 @@ from types import FrameType
 from typing import Any
 
 _ECHO_SECONDS = 0.5
+_WAKE = signal.SIGURG
+"""Ignored where nobody handles it, so that it harms nothing when it comes too late."""
 
 
 class Interrupted(Exception):
@@ -22,17 +25,27 @@ class StopRequest:
         self.reason: str | None = None
         self.since: float | None = None
         """When it was asked for, by the monotonic clock."""
+        self.polled_at = time.monotonic()
+        """When somebody last asked whether to stop, by the same clock: a sign that work goes on."""
         self._signalled_at: float | None = None
         self._interrupting = False
         self._previous: dict[int, Any] = {}
 
     def __call__(self) -> bool:
+        self.polled_at = time.monotonic()
         return self.reason is not None
 
     def request(self, reason: str) -> None:
         """Ask for a stop; the first reason stays."""
         if self.reason is None:
             self.reason, self.since = reason, time.monotonic()
+
+    def wake(self) -> bool:
+        """From another thread, after a request: end a wait inside `interrupting`; whether somebody polls at all."""
+        main = threading.main_thread().ident
+        if self.is_handling and main is not None:
+            signal.pthread_kill(main, _WAKE)
+        return self.is_handling
 
     def note_signal(self) -> None:
         """A signal came where nobody handled it; the next one is a second one."""
@@ -53,6 +66,7 @@ class StopRequest:
         """
         for number in signals or (signal.SIGTERM, signal.SIGINT):
             self._previous[number] = signal.signal(number, self._handle)
+        self._previous[_WAKE] = signal.signal(_WAKE, self._leave_wait)
         try:
             yield self
         finally:
@@ -85,6 +99,10 @@ class StopRequest:
         self._signalled_at = now
         self.request(signal.Signals(number).name)
         if self._interrupting:
+            raise Interrupted(self.reason)
+
+    def _leave_wait(self, _number: int, _frame: FrameType | None) -> None:
+        if self._interrupting and self.reason is not None:
             raise Interrupted(self.reason)
 
     def _restore(self) -> None:

@@ -1,4 +1,4 @@
-"""The verbs that do a job: plan, pack, train."""
+"""The verbs that do a job: plan, render, pack, train."""
 
 import argparse
 import os
@@ -22,6 +22,14 @@ def plan(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def render(arguments: argparse.Namespace) -> int:
+    """Print a job as another engine's file."""
+    from ten.render import formats
+
+    show(formats.render(_job(arguments), arguments.to).rstrip("\n"))
+    return 0
+
+
 def pack(arguments: argparse.Namespace) -> int:
     """Pack a job's dataset."""
     if arguments.dry_run:
@@ -29,12 +37,18 @@ def pack(arguments: argparse.Namespace) -> int:
     from ten import feeding
     from ten.data.ray_cluster import RayCluster
     from ten.data.rows import row_count
+    from ten.disk import require_room
+    from ten.limits import budgeted, limited
     from ten.preparation import Preparation
+    from ten.train.stopping import StopRequest
 
     spec, cluster = _job(arguments), RayCluster(arguments.on) if arguments.on else None
     job = Preparation(spec if spec.mode == "full" else msgspec.structs.replace(spec, mode="pack"))
-    cache = job.open_cache()
-    packed = feeding.pack(job, force=arguments.force, on=cluster)
+    stop = StopRequest()
+    with limited(spec, stop), budgeted(spec, stop):
+        require_room(job)
+        cache = job.open_cache()
+        packed = feeding.pack(job, force=arguments.force, on=cluster)
     manifest = packed.manifest
     rows = sum(row_count(shard.tokens, job.seq_len) for shard in cache.pack.entries(manifest))
     made = f"{packed.packed} of {manifest.units} shards made now with {packed.engine}"

@@ -1,6 +1,7 @@
 """The floors of docs/architecture.md: imports point down, and torch stays where it belongs."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -14,12 +15,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("hub",),
     ("text",),
     ("model", "data"),
-    ("train",),
+    ("train", "resources"),
     ("job", "job_flags"),
     ("dataset",),
     ("preparation",),
-    ("feeding", "runs", "runs_list", "plan", "holdings"),
-    ("attempt",),
+    ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "render", "schema"),
+    ("attempt", "disk", "cloud", "cloud_flags"),
     ("run", "inference"),
     ("flags",),
     ("verbs",),
@@ -97,6 +98,7 @@ def test_unmarked_modules_do_without_torch(modules: dict[str, ast.Module], root:
 
 def test_documents_draw_the_same_floors(root: Path) -> None:
     text = (root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = re.sub(r"\n {5,}", " ", text)  # a floor with much on it takes more than one line
     for number, names in enumerate(FLOORS):
         line = next(line for line in text.splitlines() if line.startswith(f"{number}  "))
         assert all(name in line for name in names), f"floor {number} is drawn differently"

@@ -1,0 +1,1 @@
+"""Render: a job as other engines want it written. Names of secrets go along, values never do."""

@@ -1,0 +1,30 @@
+"""Which variables go along to a droplet."""
+
+import pytest
+
+from ten.cloud.carried import as_file, carried, check_carried
+from ten.errors import CredentialsError
+
+ODD = "pa$$ 'w\"ord' #1 =+/\\ ü"
+
+
+def test_a_value_arrives_whole_whatever_is_in_it() -> None:
+    values = carried(["A_KEY"], {"A_KEY": ODD, "OTHER": "not asked for", "SPACES_REGION": "tor1"})
+    assert values == {"A_KEY": ODD, "SPACES_REGION": "tor1"}
+    assert as_file(values) == f"A_KEY={ODD}\nSPACES_REGION=tor1\n"
+
+
+def test_all_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(CredentialsError, match="A_KEY, B_KEY"):
+        carried(["A_KEY", "B_KEY"], {"B_KEY": ""})
+
+
+def test_a_value_of_two_lines_is_refused_and_not_shown() -> None:
+    with pytest.raises(CredentialsError, match="A_KEY") as refused:
+        carried(["A_KEY"], {"A_KEY": "canary\nB=1"})
+    assert "canary" not in str(refused.value)
+
+
+def test_a_job_that_takes_no_keys_of_its_store_along_is_refused() -> None:
+    with pytest.raises(CredentialsError, match="secrets: names no keys for s3://bucket/ten"):
+        check_carried("s3://bucket/ten", {"SPACES_REGION": "tor1"})
