@@ -38,8 +38,9 @@ demo: setup ## pack, train, score and sample on this machine: no GPU, no account
 	$(TEN) train jobs/demo.yaml $(ARGS)
 	$(TEN) generate demo-stdlib-nano --prompt "def " --max-tokens 160
 
-test: setup lint ## everything that must be green, in under ten minutes on two cores
+test: setup lint ## everything that must be green, the image too where one can be built; under fifteen minutes on two cores
 	$(VENV)/bin/pytest --numprocesses auto --dist loadfile -m "not slow and not gpu"
+	docker/test-image.sh --or-skip
 
 test-slow: setup ## the tests that take minutes
 	$(VENV)/bin/pytest -m slow

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly SIZE_LIMIT_MB=1900 CODE_LIMIT_BYTES=1000000 STOP_LIMIT_S=60
+readonly SIZE_LIMIT_MB=1900 CODE_LIMIT_BYTES=1000000 STOP_LIMIT_S=60 PULL_LIMIT_S=300
 readonly JOB=(jobs/smoke.yaml --set train.device=cpu)
 work=""
 volume="ten-check-$$"
@@ -45,6 +45,15 @@ find_engine() {
       skip "set PIP_EXTRA_INDEX_URL to the index that has torch's CPU wheels"
   fi
   engine="${run[0]}"
+}
+
+find_base() { # the image that ours is built on, where the build has to pull it
+  local base pulled
+  [[ -z "${IMAGE_BUILD:-}" ]] || return 0
+  base="${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)}"
+  "${engine}" image inspect "${base}" >/dev/null 2>&1 && return
+  pulled="$(timeout "${PULL_LIMIT_S}" "${engine}" pull "${base}" 2>&1)" ||
+    skip "${base%@*} cannot be pulled here: $(tail -n 1 <<<"${pulled}")"
 }
 
 options() { # of a hardened run; the volume stays
@@ -193,6 +202,7 @@ main() {
   work="$(mktemp -d)"
   trap clean EXIT
   if [[ -z "${image}" ]]; then
+    find_base
     image=ten:cpu
     echo "building ${image}"
     local began=${SECONDS}

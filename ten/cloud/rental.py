@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -54,8 +54,10 @@ def plan_rental(spec: JobSpec, sizes: Sequence[Size] | None, dry_run: bool = Fal
     with `dry_run`, what only this machine lacks is a note instead.
     """
     _refuse_unfit(spec)
-    run, found, notes = Preparation(spec).run_id, candidates(spec.resources, sizes), []
-    spent = 0.0
+    notes = list(_lacking(spec))
+    if notes and not dry_run:
+        raise SpecError(notes[0])
+    run, found, spent = Preparation(spec).run_id, candidates(spec.resources, sizes), 0.0
     try:
         if not dry_run:
             check_carried(spec.store, carried(spec.secrets))
@@ -101,7 +103,7 @@ def describe(rental: Rental) -> str:
     return "\n".join(
         [
             f"run      {rental.run} ({spec.mode})",
-            f"image    {spec.image}",
+            f"image    {spec.image or 'unset'}",
             f"store    {spec.store}",
             f"secrets  {', '.join(spec.secrets) or 'none'}: by ssh to {ENVIRONMENT}, in memory alone",
             f"limits   {', '.join(bounds)}",
@@ -117,16 +119,20 @@ def describe(rental: Rental) -> str:
     )  # fmt: skip
 
 
-def _refuse_unfit(spec: JobSpec) -> None:
+def _lacking(spec: JobSpec) -> Iterator[str]:
+    """What a droplet wants and a new checkout has not: a store and an image that it reaches."""
     if not spec.store.startswith("s3://"):
-        raise SpecError(
+        yield (
             f"store {spec.store!r}: a droplet's disk is gone with it; name an object store: --store s3://bucket/prefix"
         )
     if spec.image is None or "/" not in spec.image:
-        raise SpecError(
+        yield (
             f"image {spec.image or 'unset'}: a droplet pulls its image; push yours to a registry and write "
             "--set image=registry.example.com/you/ten@sha256:…"
         )
+
+
+def _refuse_unfit(spec: JobSpec) -> None:
     if spec.data.tokenizer.endswith(".json"):
         raise SpecError(
             f"data.tokenizer {spec.data.tokenizer!r}: a file of this machine; name one of the hub, or bpe:SIZE, which "

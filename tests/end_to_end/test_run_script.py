@@ -108,7 +108,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def _until(done: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -176,7 +176,7 @@ def test_ctrl_c_stops_the_container_with_a_checkpoint_and_75(desk: Desk) -> None
     script = desk.start(*_endless(desk))
     _until(lambda: _is_training(desk))
     os.killpg(script.pid, signal.SIGINT)
-    said, _ = script.communicate(timeout=60)
+    said, _ = script.communicate(timeout=120)
     assert script.returncode == 75, said
     assert "stopped by SIGTERM" in said
     assert said.splitlines()[-2] == "stopped with everything saved (75): the same command goes on"
@@ -187,7 +187,7 @@ def test_a_closed_terminal_leaves_it_running_and_stop_ends_it(desk: Desk) -> Non
     script = desk.start(*_endless(desk), NAME="mine")
     _until(lambda: _is_training(desk))
     os.killpg(script.pid, signal.SIGHUP)
-    script.communicate(timeout=30)
+    script.communicate(timeout=120)
     again = desk.run("train", NAME="mine")
     assert again.returncode == 1
     assert "mine runs already" in again.stderr
@@ -216,7 +216,7 @@ def test_ctrl_c_in_the_virtual_environment_is_one_signal(desk: Desk) -> None:
     script = desk.start(*_endless(desk), ENGINE="none")
     _until(lambda: _is_training(desk))
     os.killpg(script.pid, signal.SIGINT)
-    said, _ = script.communicate(timeout=60)
+    said, _ = script.communicate(timeout=120)
     assert script.returncode == 75, said
     assert "stopped by SIGINT" in said
     assert "ENGINE=none" in said.splitlines()[-1]
