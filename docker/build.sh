@@ -8,6 +8,15 @@ cd "$(dirname "$0")/.."
 variant="${2:-${VARIANT:-cuda}}"
 name="${1:-ten:${variant}}"
 
+pass() { # a variable into the build, where it is set
+  [[ -n "${!1:-}" ]] || return 0
+  if [[ "${!1}" == *://*@* ]]; then
+    echo "build.sh: $1 has a password in it, which would stay in the image's history; name an address without one" >&2
+    exit 78
+  fi
+  build+=(--build-arg "$1=${!1}")
+}
+
 if [[ -n "${IMAGE_BUILD:-}" ]]; then
   read -r -a build <<<"${IMAGE_BUILD}"
 else
@@ -28,7 +37,7 @@ else
   # The OCI format has no health checks.
   [[ "${build[0]}" == docker ]] || build+=(--format docker)
   for argument in PIP_EXTRA_INDEX_URL PIP_FIND_LINKS BASE_IMAGE; do
-    [[ -z "${!argument:-}" ]] || build+=(--build-arg "${argument}=${!argument}")
+    pass "${argument}"
   done
 fi
 
@@ -37,7 +46,7 @@ version="$(sed -n 's/^__version__ = "\(.*\)"/\1/p' ten/__init__.py)"
 revision="$(git rev-parse HEAD 2>/dev/null || echo unknown)"
 build+=(--build-arg "VARIANT=${variant}" --build-arg "VERSION=${version}" --build-arg "REVISION=${revision}")
 for argument in TOKENIZERS HF_ENDPOINT; do
-  [[ -z "${!argument:-}" ]] || build+=(--build-arg "${argument}=${!argument}")
+  pass "${argument}"
 done
 if [[ -n "${HF_TOKEN:-}" && -n "${TOKENIZERS:-}" ]]; then
   secret="$(mktemp)"

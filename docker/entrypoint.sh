@@ -19,6 +19,15 @@ for name in SPACES_ACCESS_KEY_ID SPACES_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_
   fi
 done
 
+# The image's folders are for who names none: what the file of variables says goes before them.
+if [[ -n "${TEN_ENV_FILE:-}" ]]; then
+  [[ "${TEN_STORE:-}" != /data ]] || unset TEN_STORE
+  [[ "${TEN_CACHE_DIR:-}" != /data/cache ]] || unset TEN_CACHE_DIR
+  lines="$(python -m ten.environment)"
+  eval "${lines}"
+  export TEN_STORE="${TEN_STORE-/data}" TEN_CACHE_DIR="${TEN_CACHE_DIR-/data/cache}"
+fi
+
 word="${1:-help}"
 case "${word}" in
   help) exec ten --help ;;

@@ -37,7 +37,7 @@ def held_runs(proc: Path) -> Iterator[tuple[Path, float]]:
             began = start(process)
         except OSError:  # another user's, or it has just ended
             continue
-        yield from ((path, began) for path in opened if path and path.parent.name == "runs" and path.is_dir())
+        yield from ((path, began) for path in opened if path and _is_run(path))
 
 
 def start(process: Path) -> float:
@@ -53,6 +53,11 @@ def quiet_seconds(folder: Path, began: float) -> float | None:
     if attempt is None or attempt < began - 1:  # ticks and file times are coarse
         return None
     return time.time() - max(attempt, _changed(folder / "metrics.jsonl") or 0.0)
+
+
+def _is_run(path: Path) -> bool:
+    """runs/RUN where the store is a folder, runs/STORE/RUN in the cache in front of another."""
+    return "runs" in (path.parent.name, path.parent.parent.name) and (path / "run.json").is_file()
 
 
 def _target(descriptor: Path) -> Path | None:

@@ -2,7 +2,8 @@
 # Runs a verb of `ten` in its image where docker or podman answers and has it, else in the virtual environment:
 #   docker/run.sh pack|train|… [WORDS]     the verb with its words, in the working folder
 #   docker/run.sh logs|stop|where [WORDS]  what runs in a container, its end; where a verb would run
-# ENGINE=docker|podman|none, IMAGE=NAME, GPUS=all|none|0,1, NAME=CONTAINER, ENGINE_ARGS='--volume /mnt:/mnt', DRY=1
+# ENGINE=docker|podman|none, IMAGE=NAME, GPUS=all|none|0,1, NAME=CONTAINER, ENGINE_ARGS='--volume /mnt:/mnt', DRY=1,
+# GRACE_S=SECONDS from a stop to the end of a container: 330, more where limits.stop_grace is more than five minutes
 set -euo pipefail
 
 readonly GRACE_S="${GRACE_S:-330}" # limits.stop_grace and half a minute

@@ -23,6 +23,7 @@ JOB = "ten-job.service"
 RESUMABLE = 75
 GPU_AT_WORK_PERCENT = 5
 CORES_AT_WORK = 0.25
+ANSWER_S = 30.0
 
 
 def main() -> int:
@@ -133,8 +134,13 @@ def destroy(lease):
 def output(*command):
     """What a command prints; nothing where it is not there or fails."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout
-    except (OSError, subprocess.TimeoutExpired):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except OSError:
+        return ""
+    try:
+        return process.communicate(timeout=ANSWER_S)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()  # and no wait for it: behind a GPU that is lost a process does not even die
         return ""
 
 
@@ -142,16 +148,19 @@ def read_state():
     """What earlier runs of this boot have seen."""
     try:
         return json.loads(STATE.read_text())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
 
 
 def write_state(state):
-    """Remember it for the next run."""
-    STATE.parent.mkdir(parents=True, exist_ok=True)
+    """Remember it for the next run; a memory that is full keeps nothing alive."""
     new = STATE.with_suffix(".new")
-    new.write_text(json.dumps(state))
-    new.replace(STATE)
+    try:
+        STATE.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(json.dumps(state))
+        new.replace(STATE)
+    except OSError as error:
+        say(f"{STATE}: {error}")
 
 
 def say(text):

@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tqdm import tqdm
@@ -19,7 +19,8 @@ class _TerminalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         mark = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        tqdm.write(f"{mark}{record.getMessage()}", file=sys.stderr)
+        with suppress(OSError):  # a terminal that has gone holds nothing up, least of all who cleans up
+            tqdm.write(f"{mark}{record.getMessage()}", file=sys.stderr)
 
 
 def show_messages() -> None:

@@ -1,6 +1,8 @@
 """What the terminal shows."""
 
+import io
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -16,6 +18,19 @@ def quiet_again() -> Iterator[None]:
     before = logger.handlers[:], logger.level, logger.propagate
     yield
     logger.handlers[:], logger.level, logger.propagate = before
+
+
+def test_a_terminal_that_has_gone_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", _Gone())
+    logs.show_messages()
+    logging.getLogger("ten.cloud.up").warning("destroying it")
+
+
+class _Gone(io.StringIO):
+    """What `ten up 2>&1 | tee log` writes to once Ctrl-C has ended `tee`."""
+
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError
 
 
 def test_messages_go_to_stderr_and_warnings_say_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     token: str
     token_from: str
+    scopes: str = SCOPES
+    """What the token must be allowed to."""
 
     def __repr__(self) -> str:
         return f"Access({self.url}, {self.token_from})"
@@ -53,6 +55,11 @@ def read_access(environment: Mapping[str, str] = os.environ) -> Access:
         f"no token for DigitalOcean: set {_TOKENS[0]}, here or in .env; make one under API in its panel with the "
         f"scopes {SCOPES}"
     )
+
+
+def lease_access(url: str, token: str) -> Access:
+    """The same API as the droplet reaches it."""
+    return Access(url=url, token=token, token_from=_LEASE_TOKEN, scopes="droplet:read droplet:delete")
 
 
 def has_access(environment: Mapping[str, str] = os.environ) -> bool:

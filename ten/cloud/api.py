@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from ten.calls.hangup import Hangup
@@ -9,13 +10,16 @@ from ten.calls.patience import Notices, Patience, Persistence, read_patience
 from ten.calls.retry import Transient, asked_wait_s
 from ten.cloud.access import Access
 from ten.cloud.machines import Droplet, Size, read_droplet, read_size
-from ten.cloud.refusals import Busy, refusal
+from ten.cloud.refusals import Busy, NoStock, refusal
+from ten.errors import ServiceUnavailable, SpecError, TenError
 
 _PAGE = 200
 _CURE = "look at status.digitalocean.com"
 _GONE = "not_found"
-_SETTLE_S = 2.0
-"""How long the API may take until what it has made is in its lists."""
+_SETTLE_S, _LOOK_EVERY_S = 20.0, 1.0
+"""How long the API may take until what it has made is in its lists; how often to look meanwhile."""
+_NOBODYS = 1
+"""A droplet that is in no account."""
 Answer = Mapping[str, Any]
 
 
@@ -23,6 +27,8 @@ class Api:
     """One client. Methods raise CredentialsError, SpecError and ServiceUnavailable, naming what was asked for."""
 
     def __init__(self, access: Access, patience: Patience | None = None) -> None:
+        if find_spec("pydo") is None:
+            raise SpecError("DigitalOcean's client is not installed; pip install 'ten[cloud]', or use `make up`")
         import pydo  # takes 0.2 s to import
         from azure.core.credentials import AzureKeyCredential
         from azure.core.pipeline.policies import AzureKeyCredentialPolicy
@@ -71,33 +77,53 @@ class Api:
     def droplet(self, number: int) -> Droplet | None:
         """A droplet as it is now; None where there is none any more."""
         said = self._insist(f"droplet {number}", lambda: self._client.droplets.get(number))
-        return read_droplet(said["droplet"]) if said and "droplet" in said else None
+        if said.get("id") == _GONE:
+            return None
+        if "droplet" not in said:
+            raise ServiceUnavailable(f"droplet {number}: {self.access.url} says neither what it is nor that it is gone")
+        return read_droplet(said["droplet"])
 
     def create(self, wanted: Mapping[str, Any]) -> Droplet:
         """Make a droplet. Raises NoStock where that size is not to be had there.
 
-        The request is never sent again unless the answer shows that nothing was made; where none came, the droplet's
-        name, which is its own, tells.
+        Where no answer came the droplet's name, which is its own, tells whether it was made. The request is sent again
+        only when it has not turned up for a while, and what turns up later is destroyed.
         """
-        what, persistence = f"droplet {wanted['name']}", self._persistence(f"droplet {wanted['name']}")
+        name, in_doubt = str(wanted["name"]), False
 
         def attempt() -> Droplet:
+            nonlocal in_doubt
             try:
-                said = self._ask(what, lambda: self._client.droplets.create(body=dict(wanted)))
+                said = self._ask(f"droplet {name}", lambda: self._client.droplets.create(body=dict(wanted)))
             except Busy:
                 raise
             except Transient:
-                time.sleep(_SETTLE_S)
-                if (made := self.named(str(wanted["name"]))) is not None:
-                    return made
+                in_doubt = True
+                if made := self.turned_up(name):
+                    return made[0]
+                raise
+            except (NoStock, TenError):  # it may be the first one that took the last machine
+                if in_doubt and (made := self.turned_up(name)):
+                    return made[0]
                 raise
             return read_droplet(said["droplet"])
 
-        return persistence.insist(attempt)
+        made = self._persistence(f"droplet {name}").insist(attempt)
+        for twin in self._named(name) if in_doubt else ():
+            if twin.id != made.id:
+                self.destroy(twin.id)
+        return made
 
-    def named(self, name: str) -> Droplet | None:
-        """Our droplet of a name; None where there is none."""
-        return next((droplet for droplet in self.droplets() if droplet.name == name), None)
+    def turned_up(self, name: str) -> list[Droplet]:
+        """Our droplets of a name, as soon as one is in the lists; none where none is for long enough."""
+        until = time.monotonic() + min(_SETTLE_S, self._patience.total_s / 3)
+        while True:
+            if (found := self._named(name)) or time.monotonic() > until:
+                return found
+            time.sleep(_LOOK_EVERY_S)
+
+    def _named(self, name: str) -> list[Droplet]:
+        return [droplet for droplet in self.droplets() if droplet.name == name]
 
     def tag(self, droplet: Droplet, tag: str) -> None:
         """Give a droplet one more tag."""
@@ -108,6 +134,10 @@ class Api:
     def destroy(self, number: int) -> None:
         """Ask for a droplet's end; that it came, `droplet` shows. Nothing happens where it is gone."""
         self._insist(f"destroying droplet {number}", lambda: self._client.droplets.destroy(number))
+
+    def check_may_destroy(self) -> None:
+        """Raise CredentialsError where this token could not end a droplet: shown on one that there is not."""
+        self.destroy(_NOBODYS)
 
     def _pages(self, what: str, field: str, ask: Callable[..., Answer]) -> Iterator[Answer]:
         number = 1
@@ -136,9 +166,11 @@ class Api:
             lower = {name.lower(): value for name, value in headers.items()}
             wait_s = asked_wait_s({"Retry-After": str(lower.get("retry-after", ""))})
             raise refusal(error.status_code or 0, _words(error), what, self.access, wait_s) from None
+        except ValueError:
+            raise Transient(f"{self.access.url}: an answer that is no JSON") from None
         except AzureError as error:  # no connection, or one that broke
             raise Transient(f"{self.access.url}: {type(error.inner_exception or error).__name__}") from None
-        return {} if said.get("id") == _GONE else said
+        return said
 
 
 def _words(error: Any) -> str:

@@ -16,6 +16,8 @@ def carried(secrets: Sequence[str], environment: Mapping[str, str] = os.environ)
     and any value of more than one line; never a value."""
     if missing := [name for name in secrets if not environment.get(name)]:
         raise CredentialsError(f"secrets: not set: {', '.join(missing)}; set them here or in .env")
+    if ours := [name for name in secrets if name.startswith("DIGITALOCEAN_")]:
+        raise CredentialsError(f"secrets: {', '.join(ours)}: stays here; a job has no business with it")
     names = [*secrets, *(name for name in PLAIN if environment.get(name) and name not in secrets)]
     if broken := [name for name in names if _CONTROL.search(environment[name])]:
         raise CredentialsError(f"secrets: {', '.join(broken)}: has a line break or another control character in it")
@@ -23,11 +25,18 @@ def carried(secrets: Sequence[str], environment: Mapping[str, str] = os.environ)
 
 
 def check_carried(store: str, values: Mapping[str, str]) -> None:
-    """Raise CredentialsError where a job that has these variables alone could not open its store."""
+    """Raise CredentialsError where a job that has these variables alone could not open its store, or opened another."""
     try:
-        read_settings(store, values)
+        there = read_settings(store, values)
     except CredentialsError as error:
         raise CredentialsError(f"secrets: names no keys for {store} ({error}); name them in the job file") from None
+    here = read_settings(store)
+    for what in ("endpoint", "region", "addressing", "keys"):
+        if getattr(here, what) != getattr(there, what):
+            raise CredentialsError(
+                f"secrets: with what goes along {store} would have another {what} than here; name its variables in the "
+                "job file, those with the bucket's name behind them too"
+            )
 
 
 def as_file(values: Mapping[str, str]) -> str:

@@ -15,12 +15,11 @@ from ten.errors import MissingInput, Resumable, ServiceUnavailable, SpecError, S
 from ten.holdings.naming import Holding
 from ten.holdings.verify import verify_newest
 from ten.settings import nearest
+from ten.store.opening import open_store
 from ten.store.protocol import Store
 from ten.units import format_seconds
 
 log = logging.getLogger(__name__)
-STOP_S = 10 * 60.0
-"""How long a job may take to stop: its own stop grace ends it before."""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,12 +54,12 @@ def choose(droplets: Sequence[Droplet], name: str | None) -> Droplet:
 def take_down(api: Api, droplet: Droplet, store: Store | None, force: bool, within_s: float = PROOF_S) -> Receipt:
     """Destroy a droplet once nothing is lost by it, and prove that it is gone.
 
-    `store` is where its run should be; None with `force` alone. Raises StoreError where its newest checkpoint is not
-    proved there and `force` is not given.
+    `store` is where its run is looked for if the droplet does not say where its job sends it; None with `force` alone.
+    Raises StoreError where its newest checkpoint is not proved there, or not known, and `force` is not given.
     """
     proved = None
     if not force:
-        proved = _prove(droplet, store)
+        proved = _prove(api, droplet, store)
     else:
         log.warning("droplet %s: nothing is checked; what is on its disk alone is lost", droplet.name)
     destroy(api, droplet, within_s)
@@ -84,20 +83,24 @@ def describe(receipt: Receipt) -> str:
     return f"droplet {receipt.droplet} ({where}) is gone after {format_seconds(receipt.seconds)}: {cost}{kept}"
 
 
-def _prove(droplet: Droplet, store: Store | None) -> str | None:
+def _prove(api: Api, droplet: Droplet, store: Store | None) -> str | None:
     """The newest checkpoint, read back from the store; None where there never was one. Raises StoreError."""
     run = droplet.run
     if run is None or store is None:
         raise StoreError(f"droplet {droplet.name}: {_UNKNOWN}; {_FORCE}")
-    here: int | None = None
-    reached = False
     try:
-        here, reached = _stop(droplet, run), True
+        here, address = _stop(droplet, run)
     except ServiceUnavailable as error:
-        log.warning("%s; only the store can be asked", error)
+        if api.droplet(droplet.id) is None:  # its lease was faster, and has proved nothing
+            log.warning("droplet %s: gone already", droplet.name)
+            return None
+        raise StoreError(f"{error}; what is on its disk alone cannot be known; {_FORCE}") from None
+    if address is not None and address.rstrip("/") != store.url:
+        log.info("run %s: its job sends it to %s", run, address)
+        store = open_store(address)
     found = verify_newest(store, Holding(kind="run", name=run, prefix=f"runs/{run}"))
     if found is None:
-        if reached and here is None:
+        if here is None:
             return None
         raise StoreError(f"run {run}: no checkpoint in {store.url}; is that its store? Name it with --store; {_FORCE}")
     step, audit = found
@@ -115,12 +118,12 @@ _UNKNOWN = "it does not say whose run it is for"
 _FORCE = "--force destroys it all the same"
 
 
-def _stop(droplet: Droplet, run: str) -> int | None:
-    """Stop the job; the newest step on the droplet's disk."""
+def _stop(droplet: Droplet, run: str) -> tuple[int | None, str | None]:
+    """Stop the job; the newest step on the droplet's disk, and the store that it is sent to."""
     host = Host(droplet)
     log.info("%s: stopping its job", host)
-    hosts.stop(host, STOP_S)
+    hosts.stop(host)
     code = hosts.exit_code(host)
     if code not in (None, 0, Resumable.exit_code):
         log.warning("%s: the job ended with %d; `ten logs %s` says why", host, code, run)
-    return hosts.newest_step(host, run)
+    return hosts.newest_step(host, run), hosts.store_address(host)

@@ -41,6 +41,9 @@ def try_to_destroy(api: Api, droplet: Droplet, within_s: float = PROOF_S, pause_
     except TenError as error:
         log.error("%s; it is billed until then: `ten reap` destroys it once its lease is over", error)
         return False
+    except KeyboardInterrupt:
+        log.error("%s as far as is known; look with `ten ps`", still_there(droplet))
+        raise
     log.info("droplet %s is destroyed", droplet.name)
     return True
 

@@ -16,8 +16,8 @@ from ten.units import format_seconds
 LEASE, TOKEN = "/var/lib/ten/lease.json", "/var/lib/ten/lease.token"
 """On the disk, which is destroyed with the droplet: after a reboot the lease must still be able to end it."""
 ANSWER_S, BOOT_S, PULL_S = 10 * 60.0, 15 * 60.0, 60 * 60.0
-_ASK_EVERY_S = 3.0
-_TIMER = "ten-lease.timer"
+_ASK_EVERY_S, _LONGEST_STOP_S = 3.0, 24 * 3600.0
+_LEASE, _TIMER = "ten-lease.service", "ten-lease.timer"
 
 
 class ArmedLease(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,25 +42,29 @@ def wait_until_it_answers(host: Host, within_s: float = ANSWER_S, pause_s: float
     while True:
         try:
             host.must("true", within_s=30)
+            said = host.run("cloud-init status --wait", within_s=BOOT_S)  # a first boot may end its own ssh server
             break
         except ServiceUnavailable as error:
             if time.monotonic() > until:
                 raise ServiceUnavailable(f"{error}; no answer within {format_seconds(within_s)}") from None
             time.sleep(pause_s)
-    said = host.run("cloud-init status --wait", within_s=BOOT_S)
     if said.code == 1:
         raise ServiceUnavailable(f"{host}: its first boot failed: {said.out.strip()[:300]}; cloud-init's log says why")
 
 
-def arm(host: Host, lease: Lease, api: str, token: str | None, idle_s: float | None, linger_s: float) -> None:
-    """Start the timer that ends the droplet, and see that it runs. Without `token` it only stops the job."""
-    boot = host.must("cat /proc/sys/kernel/random/boot_id").strip()
+def arm(host: Host, lease: Lease, api: str, token: str | None, idle_s: float | None, linger_s: float) -> float:
+    """Start the timer that ends the droplet, and see that what it runs does run. Without `token` it only stops the job.
+
+    Returns by how many seconds the droplet's clock, which the lease goes by, is ahead of ours.
+    """
+    boot, clock = host.must("cat /proc/sys/kernel/random/boot_id && date +%s.%N").split()
+    skew = float(clock) - time.time()
     armed = ArmedLease(
         droplet=host.droplet.id,
         api=api,
         boot_id=boot,
-        deadline=lease.deadline,
-        start_by=time.time() + PULL_S,
+        deadline=lease.deadline + skew,
+        start_by=float(clock) + PULL_S,
         stop_grace_s=lease.stop_grace_s,
         idle_s=idle_s,
         linger_s=linger_s,
@@ -68,7 +72,8 @@ def arm(host: Host, lease: Lease, api: str, token: str | None, idle_s: float | N
     if token is not None:
         _put(host, TOKEN, token)
     _put(host, LEASE, msgspec.json.encode(armed).decode())
-    host.must(f"systemctl enable --now {_TIMER} && systemctl is-active {_TIMER}")
+    host.must(f"systemctl start {_LEASE} && systemctl enable --now {_TIMER} && systemctl is-active {_TIMER}")
+    return skew
 
 
 def give_secrets(host: Host, values: Mapping[str, str]) -> None:
@@ -88,9 +93,9 @@ def start(host: Host, unit: str, job: str) -> None:
     host.must(f"systemctl daemon-reload && systemctl start {NAME}", within_s=300)
 
 
-def stop(host: Host, grace_s: float) -> None:
-    """Stop the job, and wait for its checkpoint."""
-    host.must(f"systemctl stop {NAME}", within_s=grace_s + 90)
+def stop(host: Host) -> None:
+    """Stop the job, and wait for its checkpoint: its unit says how long that may take, and ssh notices a lost host."""
+    host.must(f"systemctl stop {NAME}", within_s=_LONGEST_STOP_S)
 
 
 def exit_code(host: Host) -> int | None:
@@ -102,6 +107,18 @@ def exit_code(host: Host) -> int | None:
     if facts.get("ExecMainStartTimestampMonotonic", "0") in ("", "0"):
         return None
     return int(facts.get("ExecMainStatus") or 0)
+
+
+def store_address(host: Host) -> str | None:
+    """Where the job sends its run; None where none has been started."""
+    said = host.must(f"cat {JOB}/{JOB_FILE} 2>/dev/null || true")
+    return msgspec.json.decode(said, type=_Stored).store if said.strip() else None
+
+
+class _Stored(msgspec.Struct):
+    """What is looked at of a job."""
+
+    store: str
 
 
 def newest_step(host: Host, run: str) -> int | None:

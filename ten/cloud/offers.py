@@ -1,5 +1,6 @@
 """Offers: which size in which region is asked for, in the job's order, at today's price."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -36,6 +37,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it has a GPU."""
         return self.size.startswith("gpu-")
 
+    @property
+    def gpus(self) -> int:
+        """How many it has: its name says so."""
+        found = re.match(r"gpu-[a-z0-9]+?x(\d+)-", self.size)
+        return int(found[1]) if found else 0
+
     def __str__(self) -> str:
         return f"{self.size} in {self.region}" if self.region else self.size
 
@@ -60,8 +67,18 @@ def candidates(resources: ResourceSettings, sizes: Sequence[Size] | None) -> lis
 
 
 def wanted(resources: ResourceSettings) -> tuple[Offer, ...]:
-    """The job's own order, or the usual one where it names none."""
-    return resources.ordered or USUAL
+    """The job's own order; without one what has the GPUs it asks for, or the usual. Raises SpecError for none."""
+    if resources.ordered or resources.gpu is None:
+        return resources.ordered or USUAL
+    name, count = resources.gpu
+    model = re.sub("[^a-z0-9]", "", name.lower()).removeprefix("nvidia").removeprefix("rtx")
+    found = [slug for slug in prices.listed_sizes() if slug.startswith(f"gpu-{model}x{count}-")]
+    if not found:
+        raise SpecError(
+            f"resources.accelerators: {resources.accelerators}: no size of DigitalOcean is known to have it; name one "
+            "in resources.ordered (`ten sizes`)"
+        )
+    return tuple(Offer(infra=_PROVIDER, instance_type=slug) for slug in found)
 
 
 def _unasked(offer: Offer) -> Candidate:

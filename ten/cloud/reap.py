@@ -10,12 +10,19 @@ from ten.cloud.machines import Droplet
 
 log = logging.getLogger(__name__)
 _UNDATED_S = 24 * 3600.0
-"""A droplet of ours without a lease was tagged by hand; it is left alone so long."""
+"""A droplet of a run without a lease is left alone so long. One that has our tag alone was tagged by hand: `ten up`
+names a run with every one."""
 
 
 def overdue(droplets: Sequence[Droplet], now: float) -> list[Droplet]:
-    """Those whose lease is over, or that never had one and are old."""
-    return [one for one in droplets if now > (one.created + _UNDATED_S if one.expires is None else one.expires)]
+    """Those whose lease is over, or that never had one though they are for a run, and are old."""
+    return [one for one in droplets if now > _end(one)]
+
+
+def _end(droplet: Droplet) -> float:
+    if droplet.expires is not None:
+        return droplet.expires
+    return float("inf") if droplet.run is None else droplet.created + _UNDATED_S
 
 
 def reap(

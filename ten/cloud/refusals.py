@@ -1,7 +1,7 @@
 """Refusals: what the API says no with → whose fault it is and what to do."""
 
 from ten.calls.retry import Transient, passes_by_itself
-from ten.cloud.access import SCOPES, Access
+from ten.cloud.access import Access
 from ten.errors import CredentialsError, ServiceUnavailable, SpecError
 
 
@@ -25,13 +25,17 @@ def refusal(status: int, words: str, what: str, access: Access, wait_s: float | 
 def _for_good(status: int, words: str, what: str, access: Access) -> Exception:
     lower = words.lower()
     if status == 401:
-        return CredentialsError(f"{what}: {access.token_from} is not accepted; make a new token, with scopes {SCOPES}")
+        return CredentialsError(
+            f"{what}: {access.token_from} is not accepted; make a new token, with scopes {access.scopes}"
+        )
     if "limit" in lower and ("droplet" in lower or "gpu" in lower):
         return SpecError(
             f"{what}: {words}; ask DigitalOcean to raise the account's limit for GPU droplets, or `ten ps`"
         )
     if status == 403:
-        return CredentialsError(f"{what}: {access.token_from} may not do that ({words}); it needs the scopes {SCOPES}")
+        return CredentialsError(
+            f"{what}: {access.token_from} may not do that ({words}); it needs the scopes {access.scopes}"
+        )
     if status == 422 and ("not available" in lower or "sold out" in lower or "unavailable" in lower):
         return NoStock(words)
     if status in (400, 404, 409, 422):

@@ -68,7 +68,7 @@ def plan_rental(spec: JobSpec, sizes: Sequence[Size] | None, dry_run: bool = Fal
         notes.append(f"the store was not asked: {error}")
     if dry_run and (missing := [name for name in spec.secrets if not os.environ.get(name)]):
         notes.append(f"not set here: {', '.join(missing)}")
-    notes += [note for one in found if (note := _moved(one))]
+    notes += [note for one in found for note in (_moved(one), _unused(one)) if note]
     now = time.time()
     leases = tuple(
         None if one.price_per_hour is None else make_lease(spec.limits, one.price_per_hour, now, spent) for one in found
@@ -160,6 +160,13 @@ def _moved(one: Candidate) -> str | None:
     if known is None or one.price_per_hour is None or abs(one.price_per_hour / known.per_hour - 1) <= _SAME_PRICE:
         return None
     return f"{one.size} costs ${one.price_per_hour:.2f} an hour; in {prices.AS_OF} it was ${known.per_hour:.2f}"
+
+
+def _unused(one: Candidate) -> str | None:
+    """Said where GPUs are paid for that one process does not use."""
+    if one.gpus < 2:
+        return None
+    return f"{one.size} has {one.gpus} GPUs and a rented job runs in one process, which uses one of them"
 
 
 def _worst(worst: float | None) -> str:

@@ -11,6 +11,7 @@ from ten.errors import ServiceUnavailable
 
 _USER = "root"
 _KNOWN = "~/.cache/ten/known_hosts"
+_NO_SSH = "ssh: not installed here; install OpenSSH's client"
 _LOST = 255
 """ssh's exit code where ssh itself failed, and not the command there."""
 
@@ -48,7 +49,7 @@ class Host:
         try:
             done = subprocess.run(words, input=given, capture_output=True, text=True, timeout=within_s, check=False)
         except FileNotFoundError:
-            raise ServiceUnavailable("ssh: not installed here; install OpenSSH's client") from None
+            raise ServiceUnavailable(_NO_SSH) from None
         except subprocess.TimeoutExpired:
             raise ServiceUnavailable(f"{self}: no end after {within_s:.0f}s of: {_first(script)}") from None
         if done.returncode == _LOST:
@@ -65,7 +66,10 @@ class Host:
     def take_over(self, *command: str) -> int:
         """Run a command there on this terminal, to its end; its exit code."""
         terminal = ["-t"] if not command else []
-        return subprocess.run(self.words(*command, options=terminal), check=False).returncode
+        try:
+            return subprocess.run(self.words(*command, options=terminal), check=False).returncode
+        except FileNotFoundError:
+            raise ServiceUnavailable(_NO_SSH) from None
 
     def __str__(self) -> str:
         return f"ssh {_USER}@{self.address} ({self.droplet.name})"

@@ -3,6 +3,7 @@
 import msgspec
 
 from ten.cloud.offers import Candidate
+from ten.errors import ServiceUnavailable, StoreError
 from ten.job import JobSpec
 from ten.render.container import MEMLOCK, STACK
 from ten.units import parse_bytes, parse_seconds
@@ -12,6 +13,9 @@ CONTAINER = "ten-job"
 DATA, JOB, ENVIRONMENT = "/var/lib/ten/data", "/var/lib/ten/job", "/run/ten/env"
 JOB_FILE = "job.yaml"
 _UID = 10001
+_STARTS, _AGAIN_S = 6, 120
+"""A job that a store or the hub has failed is started again, so often and after so many seconds: what it has saved is
+on this disk alone, and the disk goes with the droplet."""
 _DOCKER = "/usr/bin/docker"
 
 
@@ -23,17 +27,20 @@ def job_unit(spec: JobSpec, machine: Candidate) -> str:
         "Description=TEN job",
         "Requires=docker.service",
         "After=docker.service ten-guard.service",
+        "StartLimitIntervalSec=1d",
+        f"StartLimitBurst={_STARTS}",
         "",
         "[Service]",
         "Type=exec",
         f"ExecStartPre=/usr/bin/install -d -o {_UID} -g {_UID} {DATA}",
         f"ExecStartPre=-{_DOCKER} rm --force {CONTAINER}",
         f"ExecStart={' '.join(map(_quoted, container(spec, machine)))}",
-        f"ExecStop={_DOCKER} stop --time {grace_s} {CONTAINER}",
+        f"ExecStop={_DOCKER} stop -t {grace_s} {CONTAINER}",
         "SuccessExitStatus=75",
         "KillMode=mixed",
         f"TimeoutStopSec={grace_s + 30}",
-        "Restart=no",
+        f"RestartForceExitStatus={ServiceUnavailable.exit_code} {StoreError.exit_code}",
+        f"RestartSec={_AGAIN_S}",
         "",
     ]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ten.cloud import host as hosts
-from ten.cloud.access import read_lease_token
+from ten.cloud.access import lease_access, read_lease_token, read_url
 from ten.cloud.api import Api
 from ten.cloud.carried import carried
 from ten.cloud.ending import try_to_destroy
@@ -22,13 +22,14 @@ from ten.cloud.rental import Rental
 from ten.cloud.ssh import Host
 from ten.cloud.tags import OURS, expiry_tag, run_tag
 from ten.cloud.unit import job_file, job_unit
-from ten.errors import ServiceUnavailable, SpecError, TenError
+from ten.errors import CredentialsError, ServiceUnavailable, SpecError, TenError
 from ten.job import LimitSettings
 from ten.store.opening import open_store
 from ten.units import format_seconds, parse_seconds
 
 log = logging.getLogger(__name__)
-ACTIVE_S = 15 * 60.0
+ACTIVE_S, SETTLE_S = 15 * 60.0, 30.0
+"""How long a droplet may take until it runs, and until the API knows what it has just made."""
 LINGER_S = 10 * 60.0
 """How long the droplet of a job that failed stays, so that `ten logs` can say why."""
 _ASK_EVERY_S = 3.0
@@ -58,8 +59,8 @@ def rent(api: Api, rental: Rental, lease_token: str | None, pause_s: float = _AS
         host = Host(_wait_until_active(api, droplet, pause_s))
         log.info("%s: waiting for its first boot", host)
         hosts.wait_until_it_answers(host, pause_s=pause_s)
-        hosts.arm(host, lease, api.access.url, lease_token, _idle_s(spec.limits), LINGER_S)
-        api.tag(droplet, expiry_tag(lease.expires))
+        skew = hosts.arm(host, lease, api.access.url, lease_token, _idle_s(spec.limits), LINGER_S)
+        api.tag(droplet, expiry_tag(lease.expires + skew))
         log.info("lease armed: at most %s, $%.2f", format_seconds(lease.expires - lease.created), lease.dollars)
         hosts.give_secrets(host, values)
         log.info("pulling %s", spec.image)
@@ -76,8 +77,16 @@ def rent(api: Api, rental: Rental, lease_token: str | None, pause_s: float = _AS
 
 
 def choose_lease_token(kind: str) -> str | None:
-    """The token for the droplet; None where the lease is kept from outside."""
-    return None if kind == "external" else read_lease_token()
+    """The token for the droplet; None where the lease is kept from outside.
+
+    Raises CredentialsError for one that could not end a droplet: that would be found out when it is too late.
+    """
+    if kind == "external":
+        return None
+    token = read_lease_token()
+    with Api(lease_access(read_url(), token)) as api:
+        api.check_may_destroy()
+    return token
 
 
 def refuse_second(api: Api, run: str) -> None:
@@ -125,6 +134,8 @@ def _create(api: Api, rental: Rental, keys: list[int]) -> tuple[Droplet, Lease, 
             log.info("%s: %s", machine, refused)
             tried.append(f"{machine}: {refused}")
             continue
+        except (SpecError, CredentialsError):  # refused for good: there is nothing
+            raise
         except BaseException:
             _sweep(api, name)
             raise
@@ -136,27 +147,27 @@ def _create(api: Api, rental: Rental, keys: list[int]) -> tuple[Droplet, Lease, 
 
 
 def _sweep(api: Api, name: str) -> None:
-    """Destroy a droplet that a broken-off request may have made."""
+    """Destroy what a broken-off request may have made."""
     try:
-        made = api.named(name)
+        found = api.turned_up(name)
     except TenError as error:
         log.error("droplet %s: may have been made, and cannot be looked for (%s); look with `ten ps`", name, error)
         return
-    if made is not None:
+    for made in found:
         try_to_destroy(api, made)
 
 
 def _wait_until_active(api: Api, droplet: Droplet, pause_s: float) -> Droplet:
-    until = time.monotonic() + ACTIVE_S
+    begun = time.monotonic()
     while True:
         found = api.droplet(droplet.id)
-        if found is None:
+        if found is None and time.monotonic() > begun + SETTLE_S:
             raise ServiceUnavailable(f"droplet {droplet.name}: gone before it began; run the same command again")
-        if found.status == "active" and found.address is not None:
+        if found is not None and found.status == "active" and found.address is not None:
             return found
-        if time.monotonic() > until:
+        if time.monotonic() > begun + ACTIVE_S:
             raise ServiceUnavailable(
-                f"droplet {droplet.name}: still {found.status} after {format_seconds(ACTIVE_S)}; try another region"
+                f"droplet {droplet.name}: still not active after {format_seconds(ACTIVE_S)}; try another region"
             )
         time.sleep(pause_s)
 

@@ -1,6 +1,7 @@
 """Container: what every rendering says of the one container a job runs in: image, command, folders, variables."""
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,8 @@ from ten.units import parse_bytes, parse_seconds
 
 DATA = "/data"
 """The image's volume: packs, runs, cache."""
+SYSTEM_GIGABYTES = 60
+"""What an operating system, its drivers and the image take of a rented machine's disk."""
 MEMLOCK, STACK = -1, 64 * 2**20
 """Limits that NCCL's buffers want."""
 _ENGINES_OWN = ("image", "secrets", "resources.accelerators", "resources.shm_size", "resources.ordered")
@@ -49,6 +52,12 @@ class Container:
     def shm_bytes(self) -> int:
         """Size of /dev/shm."""
         return parse_bytes(self.spec.resources.shm_size)
+
+    @property
+    def disk_gigabytes(self) -> int | None:
+        """Size of a machine's disk with what the job wants free on it; None where it does not say."""
+        free = self.spec.resources.disk_free
+        return None if free is None else math.ceil(parse_bytes(free) / 10**9) + SYSTEM_GIGABYTES
 
     @property
     def grace_s(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from ten.job import JobSpec
 from ten.render.container import Container
 from ten.render.document import document
-from ten.units import parse_bytes, parse_seconds
+from ten.units import parse_seconds
 
 _BACKENDS = {"do": "digitalocean"}
 """Providers that dstack calls otherwise than SkyPilot does."""
@@ -40,8 +40,8 @@ def _resources(container: Container) -> dict[str, Any]:
     tree: dict[str, Any] = {"shm_size": _gigabytes(container.shm_bytes)}
     if wanted.gpu is not None:
         tree["gpu"] = ":".join(str(part) for part in wanted.gpu)
-    if wanted.disk_free is not None:
-        tree["disk"] = f"{_gigabytes(parse_bytes(wanted.disk_free))}.."
+    if container.disk_gigabytes is not None:
+        tree["disk"] = f"{container.disk_gigabytes}GB.."
     return tree
 
 

@@ -1,6 +1,5 @@
 """A job as a SkyPilot task: one `docker run` on a machine that is destroyed behind it."""
 
-import math
 import shlex
 from typing import Any
 
@@ -8,7 +7,6 @@ from ten.job import JobSpec
 from ten.render.container import Container
 from ten.render.docker import docker_options
 from ten.render.document import document
-from ten.units import parse_bytes
 
 IDLE_MINUTES = 5
 """From the end of the job to the end of the machine."""
@@ -21,7 +19,7 @@ def render_skypilot(spec: JobSpec) -> str:
     """
     container = Container(spec)
     container.require_portable("SkyPilot")
-    tree: dict[str, Any] = {"name": spec.name, "resources": _resources(spec)}
+    tree: dict[str, Any] = {"name": spec.name, "resources": _resources(container)}
     if container.plain:
         tree["envs"] = container.plain
     if container.secrets:
@@ -32,15 +30,15 @@ def render_skypilot(spec: JobSpec) -> str:
     return document(tree, f"sky launch FILE{passed}")
 
 
-def _resources(spec: JobSpec) -> dict[str, Any]:
-    wanted = spec.resources
+def _resources(container: Container) -> dict[str, Any]:
+    wanted = container.spec.resources
     tree: dict[str, Any] = {}
     if wanted.ordered:
         tree["ordered"] = [{"infra": offer.infra, "instance_type": offer.instance_type} for offer in wanted.ordered]
     elif wanted.accelerators:
         tree["accelerators"] = wanted.accelerators
-    if wanted.disk_free is not None:
-        tree["disk_size"] = math.ceil(parse_bytes(wanted.disk_free) / 10**9)
+    if container.disk_gigabytes is not None:
+        tree["disk_size"] = container.disk_gigabytes
     if wanted.price_per_hour:
         tree["max_hourly_cost"] = wanted.price_per_hour
     return {**tree, "autostop": {"idle_minutes": IDLE_MINUTES, "down": True}}

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 import time
 from pathlib import Path
@@ -30,6 +31,8 @@ def up(arguments: argparse.Namespace) -> int:
     from ten.cloud.up import choose_lease_token, rent
 
     spec = _job(arguments)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # else a closed terminal would leave a droplet behind
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     if arguments.dry_run:
         sizes = None
         if has_access():

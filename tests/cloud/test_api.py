@@ -1,9 +1,11 @@
 """The real client before the stand-in: what is retried, what is refused, and what is never asked twice."""
 
+import sys
+
 import pytest
 
 from ten.calls.patience import Patience
-from ten.cloud.access import read_access
+from ten.cloud.access import Access, read_access
 from ten.cloud.api import Api
 from ten.cloud.refusals import NoStock
 from ten.errors import CredentialsError, ServiceUnavailable, SpecError
@@ -81,11 +83,40 @@ def test_a_create_whose_answer_is_lost_makes_one_droplet(account: DigitalOcean, 
     assert len(account.asked("POST")) == (1 if action == "unanswered" else 2)
 
 
+def test_a_droplet_that_turns_up_late_does_not_have_a_twin(account: DigitalOcean, api: Api) -> None:
+    account.listed_after = 2
+    account.faults.add([ApiFault("unanswered", match="POST /v2/droplets")])
+    made = api.create(WANTED)
+    assert len(account.asked("POST")) == 2
+    assert list(account.machines) == [made.id]
+
+
+def test_the_first_request_may_have_taken_the_last_machine(account: DigitalOcean, api: Api) -> None:
+    account.listed_after = 2
+    account.faults.add([ApiFault("unanswered", match="POST /v2/droplets")])
+    account.faults.add([ApiFault(match="POST /v2/droplets", status=422, message="Size is not available")])
+    made = api.create(WANTED)
+    assert list(account.machines) == [made.id]
+
+
+def test_an_answer_that_says_nothing_is_no_proof_that_a_droplet_is_gone(account: DigitalOcean, api: Api) -> None:
+    machine = account.add()
+    account.faults.add([ApiFault(match="GET /v2/droplets/", status=404, message="no such page")])
+    with pytest.raises(ServiceUnavailable, match="says neither"):
+        api.droplet(machine.id)
+
+
 def test_what_is_gone_is_none_and_destroying_it_again_is_nothing(account: DigitalOcean, api: Api) -> None:
     machine = account.add()
     api.destroy(machine.id)
     api.destroy(machine.id)
     assert api.droplet(machine.id) is None
+
+
+def test_where_the_client_is_not_installed_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydo", None)
+    with pytest.raises(SpecError, match=r"pip install 'ten\[cloud\]'"):
+        Api(Access(url="https://api.example", token="x", token_from="here"))
 
 
 def test_no_error_holds_a_token(account: DigitalOcean, api: Api) -> None:

@@ -97,15 +97,33 @@ def test_a_run_that_never_saved_holds_nothing_up(
     assert not account.machines
 
 
-def test_a_droplet_that_does_not_answer_goes_by_what_the_store_has(
+def test_a_droplet_that_does_not_answer_may_have_what_the_store_has_not(
     api: Api, account: DigitalOcean, machine: Machine, tmp_path: Path
 ) -> None:
     computer_of(machine).off()
-    with pytest.raises(StoreError, match="no checkpoint in"):
-        take_down(api, droplet_of(api), LocalStore(tmp_path / "store"), force=False, within_s=QUICK)
     saved(tmp_path / "store" / "runs", 3)
-    take_down(api, droplet_of(api), LocalStore(tmp_path / "store"), force=False, within_s=QUICK)
-    assert not account.machines
+    with pytest.raises(StoreError, match="on its disk alone cannot be known; --force"):
+        take_down(api, droplet_of(api), LocalStore(tmp_path / "store"), force=False, within_s=QUICK)
+    assert account.machines and not account.asked("DELETE")
+
+
+def test_a_droplet_that_its_lease_ends_meanwhile_is_gone(
+    api: Api, account: DigitalOcean, machine: Machine, tmp_path: Path
+) -> None:
+    droplet = droplet_of(api)
+    account.kill(machine.id)
+    assert take_down(api, droplet, LocalStore(tmp_path), force=False, within_s=QUICK).checkpoint is None
+
+
+def test_the_store_is_the_one_that_the_job_sends_to_whatever_is_named_here(
+    api: Api, account: DigitalOcean, machine: Machine, tmp_path: Path
+) -> None:
+    saved(tmp_path / "here" / "runs", 9)  # another run of that name, of long ago
+    saved(computer_of(machine).path("/var/lib/ten/data") / "cache" / "runs" / "x", 4)
+    (computer_of(machine).path("/var/lib/ten/job") / "job.yaml").write_text(f'{{"store": "{tmp_path}/there"}}')
+    with pytest.raises(StoreError, match=r"no checkpoint in .*there"):
+        take_down(api, droplet_of(api), LocalStore(tmp_path / "here"), force=False, within_s=QUICK)
+    assert account.machines
 
 
 def test_an_accepted_request_is_no_proof_and_is_repeated(

@@ -3,7 +3,7 @@
 import pytest
 
 from ten.cloud.machines import Size
-from ten.cloud.offers import candidates
+from ten.cloud.offers import Candidate, candidates
 from ten.errors import SpecError
 from ten.resources import Offer, ResourceSettings
 
@@ -20,6 +20,24 @@ def test_the_jobs_order_is_walked_and_every_region_of_a_size_tried() -> None:
         ("gpu-6000adax1-48gb", "tor1", True),
         ("gpu-6000adax1-48gb", "nyc2", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "size"),
+    [("H100:8", "gpu-h100x8-640gb"), ("L40S", "gpu-l40sx1-48gb"), ("RTX6000-Ada:1", "gpu-6000adax1-48gb")],
+)
+def test_without_an_order_it_is_the_gpu_that_is_asked_for_and_no_other(asked: str, size: str) -> None:
+    assert [one.size for one in candidates(ResourceSettings(accelerators=asked), None)] == [size]
+
+
+@pytest.mark.parametrize(("size", "gpus"), [("gpu-h100x8-640gb", 8), ("gpu-6000adax1-48gb", 1), ("s-2vcpu-4gb", 0)])
+def test_a_size_says_how_many_gpus_are_paid_for(size: str, gpus: int) -> None:
+    assert Candidate(size=size, region=None, price_per_hour=None, in_stock=None).gpus == gpus
+
+
+def test_a_gpu_that_no_size_has_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"resources\.accelerators: H100:4: no size"):
+        candidates(ResourceSettings(accelerators="H100:4"), None)
 
 
 def test_a_region_that_is_named_is_the_only_one() -> None:

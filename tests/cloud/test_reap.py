@@ -4,7 +4,7 @@ import time
 
 from ten.cloud.api import Api
 from ten.cloud.reap import reap
-from ten.cloud.tags import expiry_tag
+from ten.cloud.tags import expiry_tag, run_tag
 from tests.standins.digitalocean import DigitalOcean
 
 QUICK = 0.5
@@ -31,11 +31,16 @@ def test_an_orphan_of_an_up_that_was_killed_goes_when_its_start_has_taken_too_lo
     assert len(reap(api, within_s=QUICK)[0]) == 1
 
 
-def test_one_without_a_lease_is_left_alone_for_a_day(account: DigitalOcean, api: Api) -> None:
-    undated = account.add(tags=["ten"])
+def test_a_run_s_droplet_without_a_lease_is_left_alone_for_a_day(account: DigitalOcean, api: Api) -> None:
+    undated = account.add(tags=["ten", run_tag("r")])
     assert reap(api, within_s=QUICK) == ([], [])
     undated.created -= 25 * 3600
     assert len(reap(api, within_s=QUICK)[0]) == 1
+
+
+def test_one_that_somebody_gave_our_tag_for_the_firewall_is_theirs(account: DigitalOcean, api: Api) -> None:
+    account.add(tags=["ten", "web"]).created -= 365 * 86400
+    assert reap(api, within_s=QUICK) == ([], [])
 
 
 def test_one_that_stays_does_not_keep_the_others(account: DigitalOcean, api: Api) -> None:

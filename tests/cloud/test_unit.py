@@ -23,7 +23,14 @@ def test_the_container_is_held_tightly_and_its_secrets_are_no_arguments() -> Non
 
 def test_a_stop_leaves_the_job_its_grace_at_every_level() -> None:
     unit = job_unit(SPEC, GPU)
-    assert "--stop-timeout 420" in unit and "docker stop --time 420" in unit and "TimeoutStopSec=450" in unit
+    assert "--stop-timeout 420" in unit and "docker stop -t 420" in unit and "TimeoutStopSec=450" in unit
+
+
+def test_a_job_that_its_store_has_failed_is_started_again_for_its_checkpoint_is_here_alone() -> None:
+    unit = job_unit(SPEC, GPU)
+    assert "RestartForceExitStatus=69 74\n" in unit and "SuccessExitStatus=75\n" in unit
+    limits = unit.partition("[Service]")[0]
+    assert "StartLimitBurst=6\n" in limits and "Restart=" not in unit
 
 
 def test_what_means_something_to_systemd_is_escaped() -> None:

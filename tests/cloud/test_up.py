@@ -10,9 +10,10 @@ import pytest
 from ten.cloud import host as hosts
 from ten.cloud import up as renting
 from ten.cloud.api import Api
+from ten.cloud.host_files import user_data
 from ten.cloud.rental import Rental, plan_rental
-from ten.cloud.tags import run_tag
-from ten.cloud.up import Rented, rent
+from ten.cloud.tags import expiry_of, run_tag
+from ten.cloud.up import Rented, choose_lease_token, rent
 from ten.data.settings import DataSettings
 from ten.errors import CredentialsError, ServiceUnavailable, SpecError
 from ten.job import JobSpec, LimitSettings
@@ -58,9 +59,9 @@ def test_a_droplet_is_told_its_end_before_its_image_is_pulled(account: DigitalOc
     assert list(first) == sorted(first, key=lambda name: first[name])
     (machine,) = account.machines.values()
     lease = json.loads(computer(account).path("/var/lib/ten/lease.json").read_text())
-    assert lease["droplet"] == machine.id and lease["deadline"] == done.lease.deadline
+    assert lease["droplet"] == machine.id and lease["deadline"] == pytest.approx(done.lease.deadline, abs=5)
     assert {"ten", run_tag("r")} <= set(machine.tags)
-    assert f"ten-expires-{round(done.lease.expires)}" in machine.tags
+    assert expiry_of(machine.tags) == pytest.approx(done.lease.expires, abs=5)
     assert machine.body["image"] == "gpu-h100x1-base" and machine.body["ssh_keys"] == [512189]
 
 
@@ -120,6 +121,40 @@ def _failing_boot(boot: object) -> object:
 
 def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_the_lease_goes_by_the_droplets_clock_however_wrong_ours_is(
+    account: DigitalOcean, api: Api, spec: JobSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rental, right, ahead_s = planned(api, spec), time.time, 5 * 3600.0
+    monkeypatch.setattr(time, "time", lambda: right() + ahead_s)
+    done = rent(api, rental, LEASE_TOKEN, pause_s=0.02)
+    lease = json.loads(computer(account).path("/var/lib/ten/lease.json").read_text())
+    assert lease["deadline"] == pytest.approx(done.lease.deadline - ahead_s, abs=30)
+    assert lease["start_by"] == pytest.approx(right() + hosts.PULL_S, abs=60)
+
+
+def test_a_lease_that_does_not_run_is_found_before_the_image_is_pulled(
+    account: DigitalOcean, api: Api, spec: JobSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renting, "user_data", lambda: user_data().replace("import json", "import missing_here"))
+    with pytest.raises(ServiceUnavailable, match=r"ten-lease\.service"):
+        rented(api, spec)
+    assert not account.machines and not [command for command in commands(account) if "docker pull" in command]
+
+
+def test_a_token_that_could_not_end_a_droplet_is_found_before_there_is_one(
+    account: DigitalOcean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert choose_lease_token("droplet") == LEASE_TOKEN
+    account.forbidden = ("DELETE /v2/droplets",)
+    with pytest.raises(
+        CredentialsError, match=r"DIGITALOCEAN_LEASE_TOKEN may not do that.*droplet:read droplet:delete"
+    ):
+        choose_lease_token("droplet")
+    monkeypatch.setenv("DIGITALOCEAN_LEASE_TOKEN", "dop_v1_old")
+    with pytest.raises(CredentialsError, match="DIGITALOCEAN_LEASE_TOKEN is not accepted"):
+        choose_lease_token("droplet")
 
 
 def test_what_cannot_be_destroyed_is_named_with_its_price(

@@ -77,6 +77,18 @@ def test_a_secret_in_a_file_arrives_whole(entrypoint: Path, tmp_path: Path) -> N
     assert f"HF_TOKEN={value}\n" in run(entrypoint, "plan", HF_TOKEN_FILE=str(tmp_path / "token")).stdout
 
 
+def test_the_file_of_variables_goes_before_the_image_s_own_folders(entrypoint: Path, tmp_path: Path) -> None:
+    image = {"TEN_STORE": "/data", "TEN_CACHE_DIR": "/data/cache", "PYTHONPATH": str(ROOT)}
+    file = tmp_path / "env"
+    file.write_text("TEN_STORE=s3://bucket/ten\nHF_TOKEN='a$b #c'\n", encoding="utf-8")
+    said = run(entrypoint, "bash", "-c", 'echo "$TEN_STORE $TEN_CACHE_DIR $HF_TOKEN"', TEN_ENV_FILE=str(file), **image)
+    assert said.stdout == "s3://bucket/ten /data/cache a$b #c\n", said.stderr
+    given = run(entrypoint, "bash", "-c", 'echo "$TEN_STORE"', TEN_ENV_FILE=str(file), **{**image, "TEN_STORE": ""})
+    assert given.stdout == "\n"
+    missing = run(entrypoint, "plan", TEN_ENV_FILE="/nowhere", **image)
+    assert missing.returncode == 66 and "/nowhere" in missing.stderr
+
+
 def test_a_secret_that_cannot_be_read_is_named(entrypoint: Path) -> None:
     ended = run(entrypoint, "plan", HF_TOKEN_FILE="/nowhere")
     assert ended.returncode == 66

@@ -11,6 +11,10 @@ from types import ModuleType
 
 import pytest
 
+from ten.runs import run_folder as folder_of
+from ten.store.local import LocalStore
+from ten.store.memory import MemoryStore
+
 ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys
@@ -22,10 +26,11 @@ with held(Path(sys.argv[1])):
 """
 
 
-@pytest.fixture
-def run_folder(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(params=["folder", "object store"])
+def run_folder(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A run that another process trains: its folder held by the trainer's own function, nothing written yet."""
-    folder = tmp_path / "runs" / "tale"
+    store = LocalStore(tmp_path) if request.param == "folder" else MemoryStore()
+    folder = folder_of(store, "tale", tmp_path / "cache")
     command = [sys.executable, "-c", HOLD, str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin

@@ -1,6 +1,8 @@
 """What the image is made of, read as text: locks, Dockerfile, the list of what goes in, Compose. No engine."""
 
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,20 @@ def test_no_secret_is_an_argument_of_the_build() -> None:
         "BASE_IMAGE", "VARIANT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "TOKENIZERS", "HF_ENDPOINT", "VERSION",
         "REVISION",
     }  # fmt: skip
+
+
+def test_an_address_with_a_password_does_not_get_into_the_image_s_history() -> None:
+    def build(endpoint: str) -> "subprocess.CompletedProcess[str]":
+        environment = {"PATH": os.environ["PATH"], "IMAGE_BUILD": "echo", "HF_ENDPOINT": endpoint}
+        return subprocess.run(
+            [ROOT / "docker" / "build.sh"], env=environment, capture_output=True, text=True, check=False
+        )
+
+    assert "--build-arg HF_ENDPOINT=https://hub.example" in build("https://hub.example").stdout
+    refused = build("https://me:canary@hub.example")
+    assert refused.returncode == 78
+    assert "HF_ENDPOINT" in refused.stderr
+    assert "canary" not in refused.stdout + refused.stderr
 
 
 def test_the_dockerfile_keeps_to_what_its_builders_share() -> None:

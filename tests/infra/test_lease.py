@@ -1,7 +1,11 @@
 """infra/lease.py as it runs on a droplet: every way in which a droplet's time ends."""
 
 import json
+import shutil
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +13,7 @@ from tests.infra.box import STATE, Box
 from tests.standins.digitalocean import DigitalOcean
 from tests.standins.digitalocean_faults import ApiFault
 
+LEASE_SCRIPT = Path(__file__).parents[2] / "infra" / "lease.py"
 WORKS = "import time; time.sleep(60)"
 SAVES = (
     'import signal, sys, time, pathlib; signal.signal(15, lambda *_: (pathlib.Path("saved").touch(), sys.exit(75))); '
@@ -118,6 +123,24 @@ def test_a_droplet_that_is_to_end_ends_though_the_reason_has_passed(account: Dig
     box.start(WORKS)
     box.tick()
     assert not box.is_there
+
+
+def test_a_full_memory_does_not_keep_the_droplet(account: DigitalOcean) -> None:
+    box = Box(account, deadline=time.time() - 1)
+    shutil.rmtree(box.computer.path("/run/ten"))
+    box.computer.path("/run/ten").touch()  # nothing can be written there
+    assert box.tick().returncode == 0
+    assert not box.is_there
+
+
+def test_a_program_that_cannot_even_be_killed_is_not_waited_for() -> None:
+    unkillable = (
+        "import runpy, subprocess, sys, time; subprocess.Popen.kill = lambda self: None; "
+        f"lease = runpy.run_path({str(LEASE_SCRIPT)!r}); output = lease['output']; "
+        "output.__globals__.update(lease, ANSWER_S=0.2); began = time.monotonic(); "
+        "assert output('sleep', '20') == ''; sys.exit(time.monotonic() - began > 10)"
+    )
+    subprocess.run([sys.executable, "-c", unkillable], check=True, timeout=15)
 
 
 def test_without_a_token_the_job_ends_and_it_is_said_who_must_destroy_the_droplet(account: DigitalOcean) -> None:

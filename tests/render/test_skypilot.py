@@ -21,6 +21,10 @@ def test_a_machine_that_stops_is_always_destroyed(elsewhere: JobSpec) -> None:
     assert yaml.safe_load(render_skypilot(elsewhere))["resources"]["autostop"]["down"] is True
 
 
+def test_its_disk_has_room_for_the_system_and_the_image_too(elsewhere: JobSpec) -> None:
+    assert yaml.safe_load(render_skypilot(elsewhere))["resources"]["disk_size"] == 60 + 60
+
+
 def test_secrets_are_asked_for_by_name(elsewhere: JobSpec) -> None:
     tree = yaml.safe_load(render_skypilot(elsewhere))
     assert tree["secrets"] == {"HF_TOKEN": None, "SPACES_ACCESS_KEY_ID": None}

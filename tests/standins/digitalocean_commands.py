@@ -57,6 +57,8 @@ class Droplet:
         if verb == "enable":
             (self.folder / "enabled").touch()
             verb = "start"
+        if verb == "start" and unit == "ten-lease.service":
+            return self._look()
         if verb == "start":
             return self._start(unit)
         if verb == "stop":
@@ -102,11 +104,15 @@ class Droplet:
 
     def timer(self, unit: str) -> int:
         """A timer's process: its service, again and again."""
-        words = shlex.split(self._said(unit.replace(".timer", ".service"))["ExecStart"])
-        path = f"{self.folder}/bin:{os.environ['PATH']}"
         while True:
-            subprocess.run([sys.executable, *words[1:]], env={**os.environ, "PATH": path}, check=False)
+            self._look()
             time.sleep(_TICK_S)
+
+    def _look(self) -> int:
+        """The lease's service, to its end."""
+        words = shlex.split(self._said("ten-lease.service")["ExecStart"])
+        path = f"{self.folder}/bin:{os.environ['PATH']}"
+        return subprocess.run([sys.executable, *words[1:]], env={**os.environ, "PATH": path}, check=False).returncode
 
     def job(self, unit: str) -> int:
         """A job's process: what its container would do."""

@@ -1,7 +1,9 @@
 """The verbs about rented machines, as a person types them."""
 
 import os
+import signal
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from ten.cloud.host_files import user_data
 from ten.cloud.tags import expiry_tag, run_tag
 from tests.standins.digitalocean import DigitalOcean
 
+JOBS = Path(__file__).parents[2] / "jobs"
 JOB = """
 name: r
 mode: pretok
@@ -56,6 +59,23 @@ def test_a_dry_run_prints_the_whole_plan_without_an_account(
     assert "the store was not asked" in said and "the API was not asked" in said
 
 
+def test_a_dry_run_of_a_new_checkout_prints_the_plan_and_what_is_still_lacking(
+    nothing_set: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", str(JOBS / "train-pretok.yaml"), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "worst    $10.15" in said
+    assert "note     store 'ten-data': a droplet's disk is gone with it" in said and "note     image unset" in said
+
+
+def test_a_plan_says_which_gpus_would_be_paid_for_and_not_used(
+    nothing_set: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--set", "resources.ordered=[{infra: do, instance_type: gpu-h100x8-640gb}]"]
+    assert main(["up", "job.yaml", "--dry-run", *words, "--set", "limits.max_cost=500"]) == 0
+    assert "gpu-h100x8-640gb has 8 GPUs and a rented job runs in one process" in capsys.readouterr().out
+
+
 def test_a_dry_run_with_an_account_has_todays_prices_and_makes_nothing(
     account: DigitalOcean, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +96,25 @@ def test_nothing_is_rented_unless_somebody_says_yes(
     assert main(["up", "job.yaml"]) == 78
     assert "pass --yes" in capsys.readouterr().err
     assert not account.asked("POST")
+
+
+def test_a_closed_terminal_is_a_stop_and_not_the_end_of_who_cleans_up(
+    account: DigitalOcean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY", "HF_TOKEN"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr("ten.cloud.rental.spent_on", lambda *_: 0.0)
+    monkeypatch.setattr("ten.cloud.up.rent", _hung_up)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        assert main(["up", "job.yaml", "--yes"]) == 75
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _hung_up(*_: object) -> None:
+    signal.raise_signal(signal.SIGHUP)
+    time.sleep(5)
 
 
 def test_without_a_token_it_is_said_which_one_to_make(nothing_set: None, capsys: pytest.CaptureFixture[str]) -> None:
