@@ -9,7 +9,7 @@ from pathlib import Path
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("units", "logs", "settings", "environment"),
+    ("units", "logs", "settings", "environment", "hardware"),
     ("calls",),
     ("scan", "store"),
     ("hub",),
