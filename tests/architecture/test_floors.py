@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("preparation",),
     ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "render", "schema"),
     ("attempt", "disk", "cloud", "cloud_flags"),
-    ("run", "inference"),
+    ("run", "inference", "doctor"),
     ("flags",),
     ("verbs",),
     ("cli",),
