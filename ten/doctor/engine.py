@@ -10,21 +10,19 @@ from ten.doctor.whereabouts import ask
 
 _CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))
 """Where descriptions of devices lie that engines can hand to containers without a runtime of their own."""
-_NONE = "no container engine answers here: jobs run in the virtual environment"
+_NONE = "no container engine answers here"
 
 
 def check_engine(subject: Subject) -> Verdict:
     """Whether docker or podman answers."""
     where = subject.where
-    if where.kind == "container":
-        return skipped("this is a container")
     if where.engine is not None:
         return ok(f"{where.engine} answers")
+    if where.kind == "container":
+        return skipped("this is a container, without an engine in it")
     if where.silent:
         told = f"{' and '.join(where.silent)}: installed, and no engine answers; jobs run in the virtual environment"
-        return warn(
-            told, "start it, or let this user reach it: sudo systemctl start docker; sudo usermod -aG docker $USER"
-        )
+        return warn(told, "start it (sudo systemctl start docker), or let this user reach it (group docker)")
     return skipped(_NONE)
 
 

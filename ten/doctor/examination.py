@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ten.doctor.engine import check_engine, check_image, check_runtime
 from ten.doctor.env_file import check_alike, check_private, env_path
-from ten.doctor.finding import Finding, Verdict, hide_secrets, refused, skipped
+from ten.doctor.finding import Finding, Verdict, fail, hide_secrets, refused, skipped
 from ten.doctor.gpu import check_driver, check_kernel, check_memory
 from ten.doctor.packages import check_packages, check_python
 from ten.doctor.renting import check_lease_token, check_renting
@@ -51,7 +51,7 @@ CHECKS: Mapping[str, Check] = {
     "renting": check_renting,
     "lease token": lambda _: check_lease_token(),
 }
-"""In the order in which they are made: the plan asks the store, and a checkpoint's way there is as fast as the store."""
+"""In their order: the plan asks the store, and a checkpoint gets there as fast as the round trip's bytes did."""
 
 
 def examine(subject: Subject, checks: Mapping[str, Check] = CHECKS) -> Iterator[Finding]:
@@ -93,9 +93,7 @@ def _checked(name: str, check: Check, subject: Subject) -> Verdict:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}"
         told = f"the check itself failed at {where}: {type(error).__name__}: {error}"
-        return Verdict(
-            status="fail", value=told, cure="a bug of ours, or a machine we did not think of: report this line"
-        )
+        return fail(told, "a bug of ours, or a machine we did not think of: report this line")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 Status = Literal["ok", "warn", "fail", "skipped"]
-_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL")
+_SECRET = re.compile(r"KEY|SECRET|TOKEN(?!IZER)|PASSWORD|CREDENTIAL")
 _LONG_ENOUGH = 6
 """Shorter values are words that occur in any text."""
 

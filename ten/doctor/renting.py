@@ -27,9 +27,7 @@ def check_renting(subject: Subject) -> Verdict:
     told = ", ".join(f"{one} ${one.price_per_hour:.2f}/h" for one in found if one.in_stock)
     if not told:
         sold_out = ", ".join(str(one) for one in found)
-        return warn(
-            f"{access.token_from} is good; sold out: {sold_out}", "name others in resources.ordered: `ten sizes`"
-        )
+        return warn(f"{access.token_from} is good; sold out: {sold_out}", "ask for others: `ten sizes`")
     return ok(f"{access.token_from} is good; in stock: {told}")
 
 

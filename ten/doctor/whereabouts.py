@@ -19,7 +19,7 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
     """Where a job would run that is started from here."""
 
     kind: Literal["container", "host", "machine"]
-    """In a container; where an engine answers; where none does, in the virtual environment."""
+    """Where an engine answers (host), else in a container, else in the virtual environment (machine)."""
     engine: str | None = None
     runtimes: tuple[str, ...] = ()
     """Docker's, by name."""
@@ -28,9 +28,7 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_whereabouts(environment: Mapping[str, str] = os.environ, marks: Sequence[Path] = _MARKS) -> Whereabouts:
-    """A container around this process, else an engine, looked for as `docker/run.sh` does: ENGINE names one or none."""
-    if environment.get("container") or any(mark.exists() for mark in marks):
-        return Whereabouts(kind="container")
+    """An engine, looked for as `docker/run.sh` does (ENGINE names one or none), else a container around this process."""
     wanted = environment.get("ENGINE") or "auto"
     names = _ENGINES if wanted == "auto" else () if wanted == "none" else tuple(wanted.split())
     silent: list[str] = []
@@ -41,7 +39,8 @@ def find_whereabouts(environment: Mapping[str, str] = os.environ, marks: Sequenc
         if said is not None:
             return Whereabouts(kind="host", engine=name, runtimes=_runtimes(name, said), silent=tuple(silent))
         silent.append(name)
-    return Whereabouts(kind="machine", silent=tuple(silent))
+    inside = environment.get("container") or any(mark.exists() for mark in marks)
+    return Whereabouts(kind="container" if inside else "machine", silent=tuple(silent))
 
 
 def ask(*command: str, patience_s: float = _PATIENCE_S) -> str | None:
