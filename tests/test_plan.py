@@ -91,7 +91,7 @@ def test_a_job_that_only_packs_has_no_hours_of_training(corpus: Path) -> None:
 
 
 def test_a_utilization_that_cannot_be_is_refused(corpus: Path) -> None:
-    with pytest.raises(SpecError, match="--mfu 1.5"):
+    with pytest.raises(SpecError, match=r"--mfu 1\.5"):
         make_plan(_job(corpus), mfu=1.5)
 
 

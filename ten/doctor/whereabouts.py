@@ -28,7 +28,7 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_whereabouts(environment: Mapping[str, str] = os.environ, marks: Sequence[Path] = _MARKS) -> Whereabouts:
-    """An engine, looked for as `docker/run.sh` does (ENGINE names one or none), else a container around this process."""
+    """An engine, looked for as `docker/run.sh` does (ENGINE names one or none), else a container around all this."""
     wanted = environment.get("ENGINE") or "auto"
     names = _ENGINES if wanted == "auto" else () if wanted == "none" else tuple(wanted.split())
     silent: list[str] = []
