@@ -12,8 +12,6 @@ from ten.doctor.gpus import Gpus
 from ten.doctor.subject import Subject
 from ten.units import format_bytes
 
-BYTES_PER_WEIGHT = 16
-"""On the device at least: weight, gradient and AdamW's two moments, in float32."""
 _OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
 """By CUDA's major version, as its release notes have it; versions of the same major are compatible."""
 _KERNEL_S = 180.0
@@ -62,15 +60,16 @@ def run_kernel(device: str, within_s: float = _KERNEL_S) -> Verdict:
 
 
 def check_memory(subject: Subject) -> Verdict:
-    """Whether weights, gradients and moments alone fit; activations come on top."""
+    """Whether what a checkpoint holds fits, weights and moments, shared by all GPUs here; gradients and activations
+    come on top."""
     if subject.gpus is None:
         return skipped(_NONE)
-    return compare_memory(subject.gpus, subject.plan.parameters * BYTES_PER_WEIGHT)
+    return compare_memory(subject.gpus, subject.checkpoint_bytes // len(subject.gpus.names))
 
 
 def compare_memory(gpus: Gpus, needed: int) -> Verdict:
     """The same for bytes that are needed at least."""
-    told = f"{format_bytes(needed)} needed at least, before activations, of {format_bytes(gpus.memory_bytes)}"
+    told = f"{format_bytes(needed)} of weights and moments alone, of {format_bytes(gpus.memory_bytes)}"
     if needed > gpus.memory_bytes:
         return fail(told, "choose a smaller model.config, or a larger GPU in resources.ordered")
     if needed > gpus.free_bytes:

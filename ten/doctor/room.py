@@ -11,7 +11,6 @@ from ten.disk import disk_of, free_bytes, own_bytes
 from ten.doctor.finding import Verdict, fail, ok, skipped, warn
 from ten.doctor.probes import trial_folder
 from ten.doctor.subject import Subject
-from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT
 from ten.train.checkpoint_files import publish
 from ten.units import format_bytes, format_seconds, parse_bytes, parse_seconds
 
@@ -54,7 +53,7 @@ def check_checkpoint(subject: Subject, largest: int = LARGEST_SAMPLE) -> Verdict
     """Whether one checkpoint is written and sent within `limits.stop_grace`, by the speed that a sample of it has."""
     if subject.spec.mode == "pack":
         return skipped("a pack has no checkpoints")
-    full = subject.plan.parameters * CHECKPOINT_BYTES_PER_WEIGHT
+    full = subject.checkpoint_bytes
     sample = min(full, largest)
     with trial_folder(subject.run_folder) as folder:
         begun = time.perf_counter()

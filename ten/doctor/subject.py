@@ -57,6 +57,11 @@ class Subject:
         return look_at_gpus()
 
     @property
+    def checkpoint_bytes(self) -> int:
+        """Of one checkpoint: the weights and the optimizer's state."""
+        return self.plan.checkpoint_bytes // (self.spec.checkpoint.keep_last + 1)
+
+    @property
     def run_folder(self) -> Path:
         """Where the run keeps its checkpoints on this machine."""
         return run_folder(self.job.store, self.job.run_id, self.job.cache_dir)

@@ -85,9 +85,10 @@ def test_a_wrong_result_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     import torch
 
     import ten.scan
+    from ten.scan.reference import reference_scan
 
-    def wrong(inputs: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        states, carry = ten.scan.reference_scan(inputs, *others, inputs.new_zeros(2, inputs.shape[2]), None)
+    def wrong(inputs: torch.Tensor, decay: torch.Tensor, phase: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        states, carry = reference_scan(inputs, decay, phase, inputs.new_zeros(2, inputs.shape[2]), None)
         return states * 1.001, carry
 
     assert kernel.too_large(kernel.errors_on("cpu")) == []
