@@ -1,5 +1,8 @@
 """GPUs: what NVIDIA's own program says of those that are here."""
 
+import os
+from collections.abc import Mapping
+
 import msgspec
 
 from ten.doctor.whereabouts import ask
@@ -24,8 +27,10 @@ class Gpus(msgspec.Struct, frozen=True, kw_only=True):
         return int(major) if major.isdigit() else None
 
 
-def look_at_gpus() -> Gpus | None:
-    """The GPUs that nvidia-smi lists; None where there are none, or no driver answers."""
+def look_at_gpus(environment: Mapping[str, str] = os.environ) -> Gpus | None:
+    """The GPUs that nvidia-smi lists; None where no driver answers, or CUDA_VISIBLE_DEVICES hides them all."""
+    if environment.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return None
     return read_gpus(ask("nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits") or "")
 
 

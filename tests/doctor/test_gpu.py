@@ -1,10 +1,12 @@
 """GPU checks: the driver's table, a kernel that is compared, and one that is wrong, crashes or hangs."""
 
+from pathlib import Path
+
 import pytest
 
 from ten.doctor import gpu, kernel
 from ten.doctor.gpu import check_driver, check_kernel, check_memory, compare_memory, run_kernel, torch_cuda
-from ten.doctor.gpus import Gpus, read_gpus
+from ten.doctor.gpus import Gpus, look_at_gpus, read_gpus
 from ten.doctor.subject import Subject
 from tests.doctor.conftest import MakeSubject
 
@@ -28,6 +30,16 @@ def test_what_nvidia_smi_says_is_read_and_the_smallest_card_counts() -> None:
     assert found is not None and found.driver_major == 580
     assert read_gpus("") is None
     assert read_gpus("No devices were found") is None
+
+
+def test_gpus_are_asked_for_where_they_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho NVIDIA L40S, 580.95.05, 46068, 45600\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert look_at_gpus({}) == L40S
+    assert look_at_gpus({"CUDA_VISIBLE_DEVICES": "0"}) == L40S
+    assert look_at_gpus({"CUDA_VISIBLE_DEVICES": ""}) is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +108,7 @@ def test_a_wrong_result_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert kernel.too_large(kernel.errors_on("cpu")) == ["scan", "scan's gradient"]
     monkeypatch.setattr("sys.argv", ["kernel", "cpu"])
     assert kernel.main() == 1
-    assert "scan: relative error" in capsys.readouterr().err
+    assert "scan on cpu: relative error" in capsys.readouterr().err
 
 
 def test_what_is_not_finite_is_too_large() -> None:
