@@ -38,9 +38,11 @@ def in_bash(line: str) -> str | None:
         else:
             value, text = value + text[0], text[1:]
     rest = text.strip(" \t")
-    if rest and not rest.startswith("#"):
+    if rest.startswith("#"):
+        return value
+    if rest or (text and ending):  # a command, though it be a carriage return alone
         return None
-    return value + ("" if text else ending)
+    return value + ending
 
 
 def in_docker(line: str) -> str | None:

@@ -79,7 +79,7 @@ def _without(name: str, failed: set[str]) -> Verdict | None:
     if name == "plan" and "store" in failed:
         return skipped("the store's round trip failed")
     if name in _PLANNED and failed & {"store", "plan"}:
-        return skipped("there is no plan to compare with")
+        return skipped("it wants the plan, which there is not")
     return None
 
 

@@ -54,7 +54,7 @@ def run_kernel(device: str, within_s: float = _KERNEL_S) -> Verdict:
     if done.returncode:
         said = " | ".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
         return fail(f"the kernel failed with exit code {done.returncode}: {said}", cure)
-    errors: dict[str, float] = json.loads(done.stdout)
+    errors: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     told = ", ".join(f"{name} {error:.1g}" for name, error in errors.items())
     return ok(f"equal to the CPU's, relative errors: {told}")
 

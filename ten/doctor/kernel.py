@@ -58,7 +58,7 @@ def too_large(errors: dict[str, float]) -> list[str]:
 
 
 def devices(name: str) -> list[str]:
-    """The devices that a name stands for: `cuda` is all of them, or itself where torch sees none, which then says so."""
+    """The devices that a name stands for: `cuda` is all there are, or itself where torch sees none and will say so."""
     if name != "cuda":
         return [name]
     import torch

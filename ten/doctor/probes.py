@@ -37,4 +37,5 @@ def trial_folder(folder: Path) -> Iterator[Path]:
                 trial.mkdir()
             yield trial
         finally:
-            shutil.rmtree(trial, ignore_errors=True)
+            if trial.exists():
+                shutil.rmtree(trial)

@@ -8,7 +8,6 @@ from ten.dataset.reading import tokenizer_name
 from ten.doctor.finding import Verdict, fail, ok, skipped, warn
 from ten.doctor.subject import Subject
 from ten.hub.endpoint import read_endpoint
-from ten.text.hub_corpus import hub_name
 from ten.text.hub_tokenizer import is_at_hand, is_hub_name
 from ten.text.tokens import load_tokenizer, trained_vocabulary
 from ten.units import format_bytes, format_count
@@ -42,8 +41,8 @@ def check_plan(subject: Subject) -> Verdict:
 
 def check_hub(subject: Subject) -> Verdict:
     """Whether the hub answers, where the job will ask it for text."""
-    name, endpoint = hub_name(subject.spec.data.dataset), read_endpoint()
-    if name is None or Path(subject.spec.data.dataset).exists():
+    repo, endpoint = subject.plan.repository, read_endpoint()
+    if repo is None:
         return skipped("the dataset is none of the hub's")
     if subject.spec.mode == "pretok":
         return skipped("mode pretok reads packs alone")
@@ -53,7 +52,6 @@ def check_hub(subject: Subject) -> Verdict:
         return fail("HF_HUB_OFFLINE is set, and the dataset is not packed", "unset it, or pack where there is network")
     from ten.hub.transport import Transport  # brings urllib3
 
-    repo = subject.plan.repository or name.repo
     with closing(Transport(endpoint, Patience.of(subject.patience_s))) as transport:
         transport.get_json(f"/api/datasets/{repo}", f"whether {endpoint.url} answers for {repo}")
     token = f"with the token from {endpoint.token_source}" if endpoint.token else "without a token"

@@ -1,6 +1,6 @@
 """Subject: the job and the machine under examination, and what earlier checks have learnt of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +23,6 @@ class Subject:
     """A job on a machine."""
 
     spec: JobSpec
-    where: Whereabouts = field(default_factory=find_whereabouts)
     store_failed: bool = False
     """Whether the round trip to the store did."""
     upload_bytes_per_s: float | None = None
@@ -35,6 +34,11 @@ class Subject:
     def patience_s(self) -> float:
         """Seconds that a service may go on without progress. Raises SpecError for a TEN_PATIENCE that is none."""
         return min(_PATIENCE_S, read_patience().total_s)
+
+    @cached_property
+    def where(self) -> Whereabouts:
+        """Where this is."""
+        return find_whereabouts()
 
     @cached_property
     def job(self) -> Preparation:

@@ -16,7 +16,7 @@ ASSUMED = 0.4
 """What is assumed of bf16 training where nobody stated or measured better: a figure to be replaced, not a promise."""
 _TAIL_BYTES = 64 * 1024
 """Of metrics.jsonl: some 200 steps."""
-_SAME_SPEED = ("backend", "recompute")
+_HOW_COMPUTED = ("backend", "recompute")
 """Fields of a model that do not make it another model."""
 
 
@@ -74,8 +74,8 @@ def measured_by_runs(store: Store, model: ModelConfig, precision: str, run: str)
 def _is_same(spec: Mapping[str, Any], model: ModelConfig, precision: str) -> bool:
     fields = msgspec.to_builtins(model)
     had = spec.get("model", {})
-    same = all(had.get(name) == value for name, value in fields.items() if name not in _SAME_SPEED)
-    return same and spec.get("train", {}).get("precision") == precision
+    same = all(had.get(name) == value for name, value in fields.items() if name not in _HOW_COMPUTED)
+    return same and (spec.get("train", {}).get("precision") == "fp32") == (precision == "fp32")
 
 
 def _median(store: Store, run: str) -> float | None:

@@ -31,7 +31,9 @@ def make_subject(corpus_path: Path, tmp_path: Path) -> MakeSubject:
             "data.dataset": str(corpus_path), "store": store or str(tmp_path / "store"), "data.seq_len": 16,
             "data.cache_dir": str(tmp_path / "cache"),
         }  # fmt: skip
-        return Subject(load_job(None, flags, ["data.tokenizer=gpt2", *sets]), where=Whereabouts(kind="machine"))
+        subject = Subject(load_job(None, flags, ["data.tokenizer=gpt2", *sets]))
+        subject.where = Whereabouts(kind="machine")
+        return subject
 
     return make
 

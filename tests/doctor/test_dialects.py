@@ -32,6 +32,7 @@ CORPUS = [
     ("export A=yes", ["docker --env-file"]),
     ("A=plain\r", ["make", "bash"]),
     ("A=plain ", ["make", "docker --env-file"]),
+    ("A=plain \r", ["make", "bash", "docker --env-file"]),
 ]
 
 
