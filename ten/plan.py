@@ -11,7 +11,7 @@ from ten.job import LimitSettings
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
 from ten.preparation import Preparation
 from ten.quote.estimate import Quote, Work, quote
-from ten.quote.machines import machines
+from ten.quote.machines import Machine, machines
 from ten.quote.table import describe_quotes
 from ten.quote.utilization import measured_by_runs, state, utilization
 from ten.quote.volume import Source, volume
@@ -217,10 +217,12 @@ def _quotes(job: Preparation, work: Work, mfu: float | None) -> tuple[Quote, ...
         return ()
     precision = job.spec.train.precision
     measured = {} if stated else measured_by_runs(job.store, job.model, precision, job.run_id)
-    return tuple(
-        quote(machine, utilization(machine.gpu or "", stated, measured, precision), work, job.spec.limits)
-        for machine in machines(job.spec.resources)
-    )
+
+    def on(machine: Machine) -> Quote:
+        known = utilization(machine.gpu or "", stated, measured, precision=precision, token_flops=work.token_flops)
+        return quote(machine, known, work, job.spec.limits)
+
+    return tuple(map(on, machines(job.spec.resources)))
 
 
 def _manifest(job: Preparation, notes: list[str]) -> Manifest | None:

@@ -7,6 +7,7 @@ from math import floor
 from ten.job import LimitSettings
 from ten.model.cost import flops_per_token
 from ten.model.presets import PRESETS
+from ten.quote.utilization import LEAST_TOKEN_FLOPS
 from ten.units import parse_seconds
 
 
@@ -39,6 +40,7 @@ def largest_that_fits(flops: int, tokens: int, sizes: Iterable[tuple[str, int]])
 
 
 def smaller_presets(token_flops: int, vocabulary: int) -> list[tuple[str, int]]:
-    """The presets that take fewer operations for a token than `token_flops`, each with its own."""
+    """The presets that take fewer operations for a token than `token_flops`, each with its own; none that is too small
+    for a larger model's utilization to be its own."""
     sizes = [(name, flops_per_token(preset.config, vocabulary)) for name, preset in PRESETS.items()]
-    return [(name, cost) for name, cost in sizes if cost < token_flops]
+    return [(name, cost) for name, cost in sizes if LEAST_TOKEN_FLOPS <= cost < token_flops]

@@ -59,7 +59,7 @@ def _refusals(quotes: Sequence[Quote], config: str, tokens: int, limits: LimitSe
             lines.append(f"  ${_dollars(quote.dollars)} in limits.max_cost={limits.max_cost:g}")
         ways = [f"{format_count(quote.fitting_tokens)} tokens of {config}"] if quote.fitting_tokens else []
         if quote.fitting_config is not None:
-            ways.append(f"all {format_count(tokens)} tokens of {quote.fitting_config}")
+            ways.append(f"all {format_count(tokens)} tokens of {quote.fitting_config} at the same MFU")
         lines.append(f"  what fits: {', or '.join(ways) or 'not one step, nor a smaller preset'}")
     return lines
 
@@ -72,6 +72,8 @@ def _sources(quotes: Sequence[Quote]) -> list[str]:
     reckoned = [quote for quote in quotes if quote.mfu is not None and quote.gpu is not None]
     if any(quote.mfu.source == "assumed" for quote in reckoned if quote.mfu):
         lines.append("MFU is assumed, not measured: state yours with --mfu, or train some steps and plan again")
+    if any(quote.mfu is None and quote.gpu is not None for quote in quotes):
+        lines.append("MFU of fp32 and of small models is not assumed: state it with --mfu, or train some steps")
     measured = {quote.gpu: quote.mfu for quote in reckoned if quote.mfu and quote.mfu.source == "measured"}
     lines += [f"MFU of {gpu} is measured, by run {mfu.run}" for gpu, mfu in measured.items()]
     if any(quote.gpus > 1 for quote in quotes):

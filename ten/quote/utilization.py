@@ -14,6 +14,9 @@ from ten.train.run_record import RunRecord, decode_run
 
 ASSUMED = 0.4
 """What is assumed of bf16 training where nobody stated or measured better: a figure to be replaced, not a promise."""
+LEAST_TOKEN_FLOPS = 3 * 10**8
+"""Operations for a token below which nothing is assumed: a model smaller than the preset tiny does not fill a GPU, and
+what its training takes is not arithmetic."""
 _TAIL_BYTES = 64 * 1024
 """Of metrics.jsonl: some 200 steps."""
 _HOW_COMPUTED = ("backend", "recompute")
@@ -40,13 +43,20 @@ def state(value: float) -> Mfu:
     return Mfu(value=value, source="stated")
 
 
-def utilization(gpu: str, stated: Mfu | None, measured: Mapping[str, Mfu], precision: str) -> Mfu | None:
-    """The utilization to reckon with on a card; None for fp32 training that nobody measured: a peak is that of bf16."""
+def utilization(
+    gpu: str, stated: Mfu | None, measured: Mapping[str, Mfu], *, precision: str, token_flops: int
+) -> Mfu | None:
+    """The utilization to reckon with on a card.
+
+    None where nobody stated or measured it and nothing can be assumed: in fp32, whose peak is not that of bf16, and of
+    small models.
+    """
     if stated is not None:
         return stated
     if gpu in measured:
         return measured[gpu]
-    return None if precision == "fp32" else Mfu(value=ASSUMED, source="assumed")
+    can_assume = precision != "fp32" and token_flops >= LEAST_TOKEN_FLOPS
+    return Mfu(value=ASSUMED, source="assumed") if can_assume else None
 
 
 def measured_by_runs(store: Store, model: ModelConfig, precision: str, run: str) -> dict[str, Mfu]:

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from ten.errors import SpecError
+from ten.model.cost import flops_per_token
 from ten.model.presets import PRESETS
-from ten.quote.utilization import ASSUMED, Mfu, measured_by_runs, state, utilization
+from ten.quote.utilization import ASSUMED, LEAST_TOKEN_FLOPS, Mfu, measured_by_runs, state, utilization
 from ten.store.local import LocalStore
 from ten.train.run_record import RunRecord, write_run
 
@@ -36,10 +37,20 @@ def _run(store: Path, name: str, device: str, values: list[float | None], **spec
 
 def test_stated_goes_before_measured_before_assumed() -> None:
     measured = {"L40S": Mfu(value=0.31, source="measured", run="r")}
-    assert utilization("L40S", state(0.5), measured, "auto") == state(0.5)
-    assert utilization("L40S", None, measured, "fp32") == measured["L40S"]
-    assert utilization("H100", None, measured, "auto") == Mfu(value=ASSUMED, source="assumed")
-    assert utilization("H100", None, measured, "fp32") is None
+    large, small = LEAST_TOKEN_FLOPS, LEAST_TOKEN_FLOPS - 1
+    for precision, cost in (("auto", large), ("fp32", small)):
+        known: dict[str, Any] = {"precision": precision, "token_flops": cost}
+        assert utilization("L40S", state(0.5), measured, **known) == state(0.5)
+        assert utilization("L40S", None, measured, **known) == measured["L40S"]
+    assumed = Mfu(value=ASSUMED, source="assumed")
+    assert utilization("H100", None, measured, precision="auto", token_flops=large) == assumed
+    assert utilization("H100", None, measured, precision="fp32", token_flops=large) is None
+    assert utilization("H100", None, measured, precision="auto", token_flops=small) is None
+
+
+def test_every_preset_but_the_smallest_is_large_enough_to_assume_of() -> None:
+    costs = {name: flops_per_token(preset.config, 4096) for name, preset in PRESETS.items()}
+    assert [name for name, cost in costs.items() if cost < LEAST_TOKEN_FLOPS] == ["nano"]
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 1.01, float("nan")])
