@@ -53,6 +53,7 @@ def _verb(name: str) -> Callable[[argparse.Namespace], int]:
 
 _VERBS = {
     "plan": ("jobs", "plan"),
+    "doctor": ("doctor", "doctor"),
     "pack": ("jobs", "pack"),
     "train": ("jobs", "train"),
     "render": ("jobs", "render"),

@@ -16,6 +16,7 @@ _EXAMPLES = {
     "plan": "ten plan jobs/train-pretok.yaml\n"
     "  ten plan --config large --dataset 'corpus/*.parquet' --epochs 1 --json\n"
     "  ten plan --config large --dataset finewebedu --tokens 10B",
+    "doctor": "ten doctor jobs/train-pretok.yaml\n  ten doctor --config small --dataset finewebedu --json",
     "pack": "ten pack jobs/pack.yaml\n  ten pack --dataset 'corpus/*.jsonl.gz' --tokenizer gpt2\n"
     "  ten pack --dataset Salesforce/wikitext:wikitext-2-raw-v1 --subset-size 10K",
     "train": "ten train jobs/train-streaming.yaml --set train.steps=100\n"
@@ -160,6 +161,7 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 _VERBS = {
     "plan": ("Count a job's parameters, tokens, FLOPs, bytes and steps before anything is made.", add_job),
+    "doctor": ("Check a job, this machine and its services before anything is paid for.", add_job),
     "pack": ("Pack a dataset into token shards, once; an interrupted pack goes on.", add_job),
     "train": ("Train a run; the same command again resumes it.", add_job),
     "render": ("Write a job as another engine's file, with names of secrets and no values.", _add_render),

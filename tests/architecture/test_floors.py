@@ -9,7 +9,7 @@ from pathlib import Path
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("units", "logs", "settings", "environment", "hardware"),
+    ("units", "logs", "settings", "environment", "hardware", "prices"),
     ("calls",),
     ("scan", "store"),
     ("hub",),
@@ -17,11 +17,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("model", "data"),
     ("train", "resources"),
     ("job", "job_flags"),
-    ("dataset",),
+    ("dataset", "quote"),
     ("preparation",),
     ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "render", "schema"),
     ("attempt", "disk", "cloud", "cloud_flags"),
-    ("run", "inference"),
+    ("run", "inference", "doctor"),
     ("flags",),
     ("verbs",),
     ("cli",),
