@@ -73,12 +73,13 @@ def test_data_that_never_comes_ends_in_a_checkpoint_with_the_stacks_of_both_proc
 
 
 HANG = """
-import ctypes
+import ctypes, signal
 from ten.train.adamw import AdamW
 step, steps = AdamW.step, []
 def hung(self):
     steps.append(1)
     if len(steps) > 3:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG, signal.SIGTERM})
         ctypes.CDLL(None).sleep(600)
     return step(self)
 AdamW.step = hung

@@ -54,7 +54,7 @@ class StopRequest:
         return self.is_handling
 
     def on_hang(self, say: Callable[[str], object]) -> None:
-        """Have `say` called with the reason, from another thread, before a hung process is ended; the last one first."""
+        """Have `say` called with the reason, by another thread, before a hung process is ended; last one first."""
         self._last_words.append(say)
 
     def part(self, reason: str) -> None:
