@@ -99,12 +99,12 @@ def test_a_step_that_hangs_where_no_signal_reaches_it_is_ended_with_its_reason_i
 FREEZE = """
 import os, signal
 from ten.data.packer import Packer
-wait = Packer.wait_done
-def frozen(self, unit):
+heartbeat.START_S = 3.0
+wait = Packer.wait_tokens
+def frozen(self, unit, tokens):
     os.kill(self._process.pid, signal.SIGSTOP)
-    return wait(self, unit)
-Packer.wait_done = frozen
-ten.run.read_patience = lambda: type("Patience", (), {"total_s": 0.5})()
+    return wait(self, unit, tokens + 10**9)
+Packer.wait_tokens = frozen
 """
 
 
