@@ -161,10 +161,13 @@ def held(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_step: int) -> Iterator[list[int]]:
+def recorded(
+    attempt: Attempt, job: Preparation, device: str, ranks: int, from_step: int, stop: StopRequest | None = None
+) -> Iterator[list[int]]:
     """Keep run.json, the tokenizer and a hub data set's listing.
 
-    The attempt ends for a reason, at the step put into the list; until then run.json says when it was last seen.
+    The attempt ends for a reason, at the step put into the list, also where it hangs and `stop` has it ended; until
+    then run.json says when it was last seen.
     """
     path = attempt.folder / "run.json"
     log.info("run %s: from step %d to %s tokens", attempt.folder, from_step, format_count(attempt.record.total_tokens))
@@ -180,6 +183,8 @@ def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_s
     )
     write_run(path, record)
     reached, reason = [from_step], "finished"
+    if stop is not None:
+        stop.on_hang(lambda why: write_run(path, record.end(to_step=reached[-1], reason=why)))
     try:
         with _seen(path, record):
             yield reached

@@ -5,6 +5,7 @@ torch is imported inside the functions that need it, after the packer process ha
 
 import os
 import platform
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -13,14 +14,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ten.attempt import Attempt, held, likely_cursor, measured, mirrored, plan_attempt, recorded
+from ten.calls.patience import read_patience
 from ten.disk import require_room
 from ten.errors import SpecError
 from ten.feeding import begin_packer, epoch_tokens, open_fill, open_held_out
 from ten.job import JobSpec, refuse_other_spec
-from ten.limits import budgeted, limited, watched
+from ten.limits import budgeted, guarded, limited, watched
 from ten.preparation import Preparation
+from ten.train.heartbeat import LEAST_S, Heartbeat
 from ten.train.interval import Interval
 from ten.train.ranks import number
+from ten.train.stacks import keep_stacks
 from ten.train.stopping import StopRequest
 from ten.units import parse_seconds
 
@@ -65,11 +69,18 @@ def train(spec: JobSpec) -> "Outcome":
         begin = likely_cursor(attempt, job)
         fill = open_fill(job, leads=leads, estimate=wants_epoch, begin=begin, started=started)
         parts.callback(fill.close)
-        return _train(job, attempt, fill, stop, mirror, parts)
+        packer = started.stacks if started is not None else None
+        return _train(job, attempt, fill, stop, mirror, packer, parts)
 
 
 def _train(
-    job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, mirror: "Mirror | None", stack: ExitStack
+    job: Preparation,
+    attempt: Attempt,
+    fill: "Fill",
+    stop: StopRequest,
+    mirror: "Mirror | None",
+    packer: Callable[[], str] | None,
+    stack: ExitStack,
 ) -> "Outcome":
     _calm_threads(job.spec.train.threads)
     import torch
@@ -96,6 +107,7 @@ def _train(
     attempt = _measured(attempt, job, fill, world)
     loader = _open_loader(job, attempt, fill, position.cursor, world)
     stack.callback(loader.close)
+    beat = Heartbeat(lambda: stop.polled_at)
     run = Training(
         stepper=Stepper(
             model=model,
@@ -116,13 +128,19 @@ def _train(
         checkpoint_every=Interval.parse(job.spec.checkpoint.every),
         stop=stop,
         supply=fill.supply,
+        beat=beat,
+        data_patience_s=read_patience().total_s + LEAST_S,
     )
     if world.is_first:
-        reached = stack.enter_context(recorded(attempt, job, _name(device), world.size, position.step))
+        if mirror is not None:
+            stop.on_hang(mirror.last_words)
+        reached = stack.enter_context(recorded(attempt, job, _name(device), world.size, position.step, stop))
         stack.callback(lambda: reached.append(run.position.step))
+        stop.on_hang(lambda _: reached.append(run.position.step))
     if mirror is not None:
         mirror.note()
-    with stop.handling(), watched(job.spec, stop):
+    keep = partial(keep_stacks, attempt.folder, packer=packer)
+    with stop.handling(), watched(job.spec, stop), guarded(beat, job.spec, stop, keep):
         return train_loop(run)
 
 
