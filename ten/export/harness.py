@@ -75,7 +75,7 @@ def _evaluate(run: Run, folder: str, names: list[str], tasks: Any, limit: int | 
     job = Preparation(run.job)
     device = open_device(job.spec.train.device)
     logging.getLogger("lm_eval").setLevel(logging.WARNING)
-    loaded: dict[str, Any] = {"pretrained": folder, "max_length": max(_LEAST_LENGTH, job.seq_len)}
+    loaded: dict[str, Any] = {"pretrained": folder, "backend": "causal", "max_length": max(_LEAST_LENGTH, job.seq_len)}
     if resolve_precision(job.spec.train.precision, device) == "bf16":
         loaded["mixed_precision_dtype"] = "bfloat16"
     return simple_evaluate(
