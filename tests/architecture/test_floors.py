@@ -90,6 +90,18 @@ def test_only_marked_modules_import_torch(modules: dict[str, ast.Module]) -> Non
     assert set(modules) >= TORCH
 
 
+def test_only_the_interface_of_transformers_imports_it(modules: dict[str, ast.Module]) -> None:
+    direct = {
+        module
+        for module, tree in modules.items()
+        for node in tree.body
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "transformers" for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "transformers")
+    }
+    assert direct
+    assert {module.split(".")[1] for module in direct} == {"hf"}
+
+
 def test_unmarked_modules_do_without_torch(modules: dict[str, ast.Module], root: Path) -> None:
     names = sorted(set(modules) - TORCH)
     code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint('torch' in sys.modules)"

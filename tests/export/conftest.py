@@ -75,7 +75,7 @@ def run(store: LocalStore, tokenizer: Tokenizer) -> Run:
                 rows_sha256="",
                 seconds=1.0,
                 held_out_bits_per_byte=score,
-            )  # fmt: skip
+            )
         )
     keep_tokenizer(folder, tokenizer)
     record = RunRecord(run=NAME, created=now(), spec=msgspec.to_builtins(spec), total_tokens=2 * TOKENS)

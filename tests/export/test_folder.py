@@ -1,4 +1,4 @@
-"""An exported run: whole or not there, ours to the bit, loaded by transformers with nothing but the package installed."""
+"""An exported run: whole or not there, ours to the bit, loaded by transformers where the package is installed."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""The model behind the interface of transformers: our logits, our loss, our gradients, and padding that changes nothing."""
+"""The model behind the interface of transformers: our logits, loss, gradients, and padding that changes nothing."""
 
 import copy
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import nullcontext
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -108,4 +109,4 @@ def test_buckets_cover_a_row_and_grow(seq_len: int) -> None:
     assert edges[0] == 0
     assert edges[-1] == seq_len
     assert 2 <= len(edges) <= 9
-    assert all(2 * low <= high for low, high in zip(edges, edges[1:], strict=False))
+    assert all(2 * low <= high for low, high in pairwise(edges))
