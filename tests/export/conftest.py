@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> LocalStore:
 def run(store: LocalStore, tokenizer: Tokenizer) -> Run:
     """A run whose weights are all away from their special starting values, scored before and after its checkpoint."""
     spec = load_job(None, {}, SETTINGS)
-    folder = store.local_path(f"runs/{NAME}")
+    folder = store.root / "runs" / NAME
     torch.manual_seed(0)
     model = LanguageModel(Preparation(spec).model, tokenizer.vocabulary)
     with torch.no_grad():

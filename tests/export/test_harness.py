@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ metric_list:
     aggregation: mean
     higher_is_better: true
 """
-DOCUMENTS = [
+DOCUMENTS: list[dict[str, Any]] = [
     {"question": "1 the sea", "choices": [" was calm", " <|endoftext|>"], "label": 0},
     {"question": "a house and", "choices": [" x", " the tale of a tree"], "label": 0},
     {"question": "river", "choices": [" stone", " river river river", "!"], "label": 2},
@@ -89,14 +90,10 @@ def test_log_likelihoods_are_ours(run: Run, tmp_path: Path, installed: None) -> 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_task_is_scored_as_our_own_log_likelihoods_say(run: Run, tasks: Path, installed: None) -> None:
-    right = [
-        max(
-            range(len(document["choices"])),
-            key=lambda choice: _log_likelihood(run, document["question"], document["choices"][choice])[0],
-        )
-        == document["label"]
-        for document in DOCUMENTS
-    ]
+    right = []
+    for document in DOCUMENTS:
+        values = [_log_likelihood(run, document["question"], choice)[0] for choice in document["choices"]]
+        right.append(values.index(max(values)) == document["label"])
     found = run_tasks(run, ["tales_pick"], folder=str(tasks))
     assert found.checkpoint == "step-00000007"
     assert found.tasks["tales_pick"]["acc,none"] == pytest.approx(sum(right) / len(right))

@@ -24,7 +24,7 @@ def _special(id_: int, content: str) -> dict[str, Any]:
 
 def _beside_the_model() -> dict[str, Any]:
     """A BPE whose special tokens are not among its entries."""
-    tree = train_bpe(make_texts(100), 300)
+    tree: dict[str, Any] = train_bpe(make_texts(100), 300)
     end = tree["model"]["vocab"].pop("<|endoftext|>")
     tree["model"]["vocab"] = {text: id_ - (id_ > end) for text, id_ in tree["model"]["vocab"].items()}
     size = len(tree["model"]["vocab"])
