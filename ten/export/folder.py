@@ -143,8 +143,8 @@ def _score(run: Run, step: int) -> float | None:
     """The newest held-out bits per byte of the run up to a step."""
     path = run.folder / "metrics.jsonl"
     lines = read_metrics(path) if path.is_file() else []
-    scores = [line.held_out_bits_per_byte for line in lines if line.step <= step and line.held_out_bits_per_byte]
-    return scores[-1] if scores else None
+    scores = [line.held_out_bits_per_byte for line in lines if line.step <= step]
+    return next((score for score in reversed(scores) if score is not None), None)
 
 
 def _as_json(tree: object) -> bytes:
@@ -171,7 +171,7 @@ def _is_export(folder: Path) -> bool:
 def _publish(to: Path, files: dict[str, _Pieces], *, force: bool) -> int:
     """Write all files beside `to` and give them its name last; their bytes together."""
     made = to.absolute().with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
-    with writing(to), contextlib.ExitStack() as undo:
+    with writing(to, elsewhere="or name another folder with --to DIR"), contextlib.ExitStack() as undo:
         made.parent.mkdir(parents=True, exist_ok=True)
         made.mkdir()
         undo.callback(shutil.rmtree, made, ignore_errors=True)

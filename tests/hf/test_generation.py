@@ -109,3 +109,14 @@ def test_rows_of_a_cache_are_chosen_repeated_and_forgotten(ten: TenForCausalLM) 
     torch.testing.assert_close(ten(more[order], past_key_values=cache).logits, expected)
     cache.reset()
     assert (cache.batch_size, len(cache), cache.get_seq_length()) == (-1, 0, 0)
+
+
+@pytest.mark.gpu
+def test_a_gpu_draws_what_the_cpu_draws(ten: TenForCausalLM) -> None:
+    tokens, mask = padded()
+    settings: dict[str, Any] = {"max_new_tokens": 9, "eos_token_id": None}
+    ten.double()
+    for search in ({"do_sample": False}, {"num_beams": 3}):
+        here = ten.cpu().generate(tokens, attention_mask=mask, **search, **settings)
+        there = ten.cuda().generate(tokens.cuda(), attention_mask=mask.cuda(), **search, **settings)
+        assert torch.equal(there.cpu(), here)
