@@ -59,6 +59,7 @@ _VERBS = {
     "render": ("jobs", "render"),
     "eval": ("trained", "evaluate"),
     "generate": ("trained", "generate"),
+    "export": ("trained", "export"),
     "runs": ("trained", "runs"),
     "verify": ("holdings", "verify"),
     "push": ("holdings", "push"),
