@@ -77,6 +77,7 @@ def _train(
     from ten.model.lm import LanguageModel
     from ten.train.device import autocast, open_device, resolve_precision
     from ten.train.distributed import local_rank, open_world
+    from ten.train.levels import open_backward
     from ten.train.loop import train as train_loop
     from ten.train.optim import build_optimizer
     from ten.train.schedule import open_schedule
@@ -96,14 +97,20 @@ def _train(
     attempt = _measured(attempt, job, fill, world)
     loader = _open_loader(job, attempt, fill, position.cursor, world)
     stack.callback(loader.close)
+    precision = resolve_precision(settings.precision, device)
+    backward = open_backward(
+        settings, job.model, job.tokenizer.vocabulary,
+        seq_len=job.seq_len, micro_batches=attempt.micro_batches, precision=precision, world=world,
+    )  # fmt: skip
     run = Training(
         stepper=Stepper(
             model=model,
             optimizer=optimizer,
             world=world,
-            autocast=partial(autocast, resolve_precision(settings.precision, device), device),
+            autocast=partial(autocast, precision, device),
             clip_norm=settings.clip_norm,
             stop=stop,
+            backward=backward,
         ),
         schedule=open_schedule(settings, total_tokens=attempt.record.total_tokens, width=job.model.width),
         loader=loader,

@@ -31,8 +31,7 @@ class LayerCarry(NamedTuple):
     taps: Tensor
 
 
-Evolved = tuple[Tensor, Tensor, LayerCarry]
-"""Eigenstates (B, T, 2K), logits of the output gate (B, T, D), carry."""
+Evolved = tuple[Tensor, Tensor, LayerCarry]  # eigenstates (B, T, 2K), logits of the output gate (B, T, D), carry
 
 
 def initialise(linear: nn.Linear, std: float) -> None:
@@ -226,10 +225,9 @@ class PaperMixer(nn.Module):
         return self.output(states) * torch.sigmoid(gate), carry
 
     def evolve(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, run: Runner = call) -> Evolved:
-        """As `TenMixer.evolve`."""
-        log_decay, phase = run(self.eigenvalues, x)
+        """As `TenMixer.evolve`; `run` has nothing to call."""
         states, state = scan(
-            self.projection(x), log_decay, phase,
+            self.projection(x), *self.eigenvalues(x),
             carry=None if carry is None else carry.state,
             starts=None if documents is None else documents.starts,
             backend=self.config.backend,

@@ -69,7 +69,7 @@ class _Call:
         return self._saved - 1
 
     def fetch(self, number: int) -> Tensor:
-        """The tensor of that number, computed again; each is handed out once, so that it lives no longer than needed."""
+        """The tensor of that number, computed again; handed out once, so that it lives no longer than needed."""
         if number not in self._again:
             self._repeat()
         return self._again.pop(number)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ten.errors import DataError, TrainingDiverged
+from ten.train.backward import Autocast, summed_nats
 from ten.train.distributed import World
 from ten.train.interval import Interval, Timer
-from ten.train.step import Autocast, Stepper
+from ten.train.step import Stepper
 from ten.train.stopping import Interrupted, StopRequest
 
 if TYPE_CHECKING:
@@ -65,22 +66,30 @@ class Scorer:
             self._held_out = None
             return None
         model, autocast = self._stepper.model, self._stepper.autocast
-        return bits_per_byte(model, self._held_out, world=world, autocast=autocast, stop=self._stop)
+        segment = self._stepper.backward.segment
+        return bits_per_byte(model, self._held_out, world=world, autocast=autocast, stop=self._stop, segment=segment)
 
 
 def bits_per_byte(
-    model: LanguageModel, held_out: HeldOut, *, world: World, autocast: Autocast, stop: Callable[[], bool]
+    model: LanguageModel,
+    held_out: HeldOut,
+    *,
+    world: World,
+    autocast: Autocast,
+    stop: Callable[[], bool],
+    segment: int | None = None,
 ) -> float | None:
     """Sum of nats over `held_out` / (bytes of its text · ln 2); None when a rank was asked to stop meanwhile.
 
-    Ranks take micro-batches in turn and meet once, at the end. The model returns to the mode it was in.
+    Ranks take micro-batches in turn and meet once, at the end; `segment` tokens of a row are worked on at a time (None:
+    all). The model returns to the mode it was in.
     """
     if not held_out.text_bytes:
         raise DataError("the held-out text is empty; give a data set with a validation split or more documents")
     training = model.training
     model.eval()
     try:
-        nats, stopped = world.sum(_nats(model, held_out, world, autocast, stop)).tolist()
+        nats, stopped = world.sum(_nats(model, held_out, world, autocast, stop, segment)).tolist()
     finally:
         model.train(training)
     if stopped:
@@ -92,7 +101,12 @@ def bits_per_byte(
 
 @torch.no_grad()
 def _nats(
-    model: LanguageModel, held_out: HeldOut, world: World, autocast: Autocast, stop: Callable[[], bool]
+    model: LanguageModel,
+    held_out: HeldOut,
+    world: World,
+    autocast: Autocast,
+    stop: Callable[[], bool],
+    segment: int | None,
 ) -> Tensor:
     """(2,) fp64: this rank's nats, and 1 where it was asked to stop."""
     total = torch.zeros(2, dtype=torch.float64, device=world.device)
@@ -101,8 +115,6 @@ def _nats(
             total[1] = 1.0
             break
         if number % world.size == world.rank:
-            with autocast():
-                total[0] += model.loss(
-                    micro.tokens.to(world.device), micro.starts.to(world.device), micro.weights.to(world.device)
-                )
+            tokens, starts, weights = (x.to(world.device) for x in (micro.tokens, micro.starts, micro.weights))
+            total[0] += summed_nats(model, tokens, starts, weights, autocast, segment)
     return total
