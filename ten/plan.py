@@ -6,6 +6,7 @@ from ten.data.manifest import Manifest
 from ten.errors import DataError
 from ten.hub.usual_splits import TRAIN
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
+from ten.model.memory_table import LevelMemory, describe_level, memory_table
 from ten.preparation import Preparation
 from ten.text.download import is_fetched_whole
 from ten.text.tokens import trained_vocabulary
@@ -52,6 +53,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     flops: float
     state_bytes: int
     """Carry of one sequence while generating, whatever its length."""
+    memory: tuple[LevelMemory, ...]
+    """Of a GPU, by level of train.memory."""
     pack_bytes: int
     checkpoint_bytes: int
     """Of all checkpoints kept at a time, and one being written."""
@@ -108,6 +111,15 @@ def make_plan(job: Preparation) -> Plan:
         flops_per_token=per_token,
         flops=float(steps * step_tokens * per_token),
         state_bytes=state_bytes(model),
+        memory=memory_table(
+            model,
+            vocabulary,
+            seq_len=job.seq_len,
+            micro_batch_rows=train.micro_batch_rows,
+            segment=train.segment,
+            precision=train.precision,
+            accumulates=train.gradient_accumulation > 1,
+        ),
         pack_bytes=manifest.bytes if manifest else epoch * width,
         checkpoint_bytes=count * CHECKPOINT_BYTES_PER_WEIGHT * (job.spec.checkpoint.keep_last + 1),
         notes=tuple(notes),
@@ -132,6 +144,7 @@ def describe_plan(plan: Plan) -> str:
         ("length", f"{plan.tokens:,} tokens = {plan.epochs:g} epochs"),
         ("steps", f"{plan.steps:,} of {plan.step_tokens:,} tokens, rows of {plan.seq_len:,}"),
         ("compute", f"{plan.flops:.3g} FLOPs, {format_count(plan.flops_per_token)} per token"),
+        *(("memory" if row is plan.memory[0] else "", describe_level(row)) for row in plan.memory),
         ("disk", f"{shards} of shards ({packed}), {checkpoints} of checkpoints{raw}"),
         ("carry", f"{format_bytes(plan.state_bytes)} per sequence while generating, at any length"),
         *(("note", note) for note in plan.notes),
