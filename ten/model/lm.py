@@ -92,6 +92,7 @@ class LanguageModel(nn.Module):
     ) -> tuple[Tensor, Carry]:
         """`loss` of tokens that go on where `carry` ends, and the carry after the T tokens that were read."""
         hidden, carry = self(tokens[:, :-1], starts, carry)
+        torch.clear_autocast_cache()  # narrow copies of weights that the graph does not keep: the loss needs the room
         loss = linear_cross_entropy(
             hidden.flatten(0, 1),
             self.embedding.weight,

@@ -31,7 +31,7 @@ _FRAGMENTATION = 0.04
 class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes on one device when training takes the most, part by part; they add up to `total`.
 
-    That is either when the loss is computed or when the last block's backward pass runs, whichever is more.
+    That is either when the loss is computed or when the backward pass begins in the last block, whichever is more.
     """
 
     weights: int
@@ -95,13 +95,15 @@ def training_memory(
         borders = -(-seq_len // time) - 1
         carries = (borders + 2) * micro_batch_rows * state_bytes(config)
     moments = [
-        _when_loss(config, vocabulary, tokens, size, device),
-        _when_block(config, vocabulary, tokens, level, size, device),
-    ]
-    copies, block, loss = max(moments, key=sum)
+        (0, _loss_working(config, vocabulary, tokens, size, device)),
+        (_block_working(config, level, tokens, size, device), _FLOAT32 * _head(config, vocabulary)),
+    ]  # when the loss is computed; in the last block's backward pass, when the head's gradient waits for the table's
+    block, loss = max(moments, key=sum)
+    copied = {"keep": _matrices(config), "recompute": 0}.get(level, _projections(config))
     parts = {
         "weights": held * weight_bytes, "gradients": gradients, "optimizer": held * optimizer_bytes_per_weight,
-        "copies": copies, "activations": activations, "block": block, "loss": loss, "carries": carries,
+        "copies": size * copied if size < _FLOAT32 else 0, "activations": activations, "block": block, "loss": loss,
+        "carries": carries,
     }  # fmt: skip
     return MemoryEstimate(**parts, slack=_CONTEXT[device] + round(_FRAGMENTATION * sum(parts.values())))
 
@@ -122,23 +124,22 @@ def _kept(config: ModelConfig, level: Level, size: int, device: str) -> int:
     return _FLOAT32 * config.width if level == "recompute" else block_kept_by_select(config, size, device)
 
 
-def _when_loss(config: ModelConfig, vocabulary: int, tokens: int, size: int, device: str) -> tuple[int, int, int]:
-    """Copies, block and loss while the loss is computed: autocast has copied all weights, the head is worked on."""
-    head = padded_vocabulary(vocabulary) * config.width
-    copies = 0 if size == _FLOAT32 else size * (_matrices(config) + head)
-    hidden = _FLOAT32 * tokens * config.width
-    return copies, 0, (_FLOAT32 + size) * head + hidden + _BYTES_PER_LOGIT * _logits(vocabulary, tokens, device)
+def _loss_working(config: ModelConfig, vocabulary: int, tokens: int, size: int, device: str) -> int:
+    """Last hidden states, the head's copy and gradient with what a chunk adds to it, and a chunk's logits."""
+    narrow = size if size < _FLOAT32 else 0
+    head = (_FLOAT32 + narrow + size) * _head(config, vocabulary)
+    return head + _FLOAT32 * tokens * config.width + _BYTES_PER_LOGIT * _logits(vocabulary, tokens, device)
 
 
-def _when_block(
-    config: ModelConfig, vocabulary: int, tokens: int, level: Level, size: int, device: str
-) -> tuple[int, int, int]:
-    """Copies, block and loss while the last block's backward pass runs: the head's gradient waits for the table's."""
-    copied = {"keep": _matrices(config), "recompute": 0}.get(level, _projections(config))
+def _block_working(config: ModelConfig, level: Level, tokens: int, size: int, device: str) -> int:
+    """Activations computed again, gradients of activations, and the gradient of the largest weight."""
     again = block_kept(config, size, device) - (0 if level == "recompute" else _kept(config, level, size, device))
     largest = config.width * config.mlp_width * (2 if config.variant == "ten" else 1)
-    block = tokens * (again + block_working(config, size)) + (_FLOAT32 + size) * largest
-    return 0 if size == _FLOAT32 else size * copied, block, _FLOAT32 * padded_vocabulary(vocabulary) * config.width
+    return tokens * (again + block_working(config, size)) + (_FLOAT32 + size) * largest
+
+
+def _head(config: ModelConfig, vocabulary: int) -> int:
+    return padded_vocabulary(vocabulary) * config.width
 
 
 def _logits(vocabulary: int, tokens: int, device: str) -> int:
