@@ -111,15 +111,7 @@ def make_plan(job: Preparation) -> Plan:
         flops_per_token=per_token,
         flops=float(steps * step_tokens * per_token),
         state_bytes=state_bytes(model),
-        memory=memory_table(
-            model,
-            vocabulary,
-            seq_len=job.seq_len,
-            micro_batch_rows=train.micro_batch_rows,
-            segment=train.segment,
-            precision=train.precision,
-            accumulates=train.gradient_accumulation > 1,
-        ),
+        memory=_memory(job, vocabulary),
         pack_bytes=manifest.bytes if manifest else epoch * width,
         checkpoint_bytes=count * CHECKPOINT_BYTES_PER_WEIGHT * (job.spec.checkpoint.keep_last + 1),
         notes=tuple(notes),
@@ -159,6 +151,19 @@ def _hub_lines(plan: Plan) -> list[tuple[str, str]]:
     config = f"config {plan.hub_config}, " if plan.hub_config else ""
     column = f", text column {plan.text_column}" if plan.text_column else ""
     return [("hub", f"{plan.repository}, {config}split {plan.split}{column}, commit {plan.revision}")]
+
+
+def _memory(job: Preparation, vocabulary: int) -> tuple[LevelMemory, ...]:
+    train = job.spec.train
+    return memory_table(
+        job.model,
+        vocabulary,
+        seq_len=job.seq_len,
+        micro_batch_rows=train.micro_batch_rows,
+        segment=train.segment,
+        precision=train.precision,
+        accumulates=train.gradient_accumulation > 1,
+    )
 
 
 def _manifest(job: Preparation, notes: list[str]) -> Manifest | None:

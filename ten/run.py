@@ -8,7 +8,7 @@ import platform
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ten.data.loader import Loader
     from ten.model.lm import LanguageModel
     from ten.train.adamw import AdamW
+    from ten.train.backward import Backward
     from ten.train.checkpoint import Checkpoints
     from ten.train.distributed import World
     from ten.train.mirror import Mirror
@@ -77,7 +78,6 @@ def _train(
     from ten.model.lm import LanguageModel
     from ten.train.device import autocast, open_device, resolve_precision
     from ten.train.distributed import local_rank, open_world
-    from ten.train.levels import open_backward
     from ten.train.loop import train as train_loop
     from ten.train.optim import build_optimizer
     from ten.train.schedule import open_schedule
@@ -98,10 +98,6 @@ def _train(
     loader = _open_loader(job, attempt, fill, position.cursor, world)
     stack.callback(loader.close)
     precision = resolve_precision(settings.precision, device)
-    backward = open_backward(
-        settings, job.model, job.tokenizer.vocabulary,
-        seq_len=job.seq_len, micro_batches=attempt.micro_batches, precision=precision, world=world,
-    )  # fmt: skip
     run = Training(
         stepper=Stepper(
             model=model,
@@ -110,7 +106,7 @@ def _train(
             autocast=partial(autocast, precision, device),
             clip_norm=settings.clip_norm,
             stop=stop,
-            backward=backward,
+            backward=_open_backward(job, attempt, precision, world),
         ),
         schedule=open_schedule(settings, total_tokens=attempt.record.total_tokens, width=job.model.width),
         loader=loader,
@@ -154,6 +150,23 @@ def _open_checkpoints(
         world=world,
         accept=lambda saved, where: refuse_other_spec(saved, spec, where),
         mirror=mirror,
+    )
+
+
+def _open_backward(
+    job: Preparation, attempt: Attempt, precision: "Literal['fp32', 'bf16']", world: "World"
+) -> "Backward":
+    """At the level of memory that the job names, or that fits into this device."""
+    from ten.train.levels import open_backward
+
+    return open_backward(
+        job.spec.train,
+        job.model,
+        job.tokenizer.vocabulary,
+        seq_len=job.seq_len,
+        micro_batches=attempt.micro_batches,
+        precision=precision,
+        world=world,
     )
 
 

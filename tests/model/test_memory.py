@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -147,7 +147,7 @@ def test_the_ladder_has_only_levels_that_save() -> None:
 def test_each_level_saves_on_long_rows(name: str) -> None:
     found = {level: at_length(PRESETS[name].config, 32768, level) for level in LEVELS}
     assert ladder(found) == LEVELS
-    assert all(part >= 0 for row in found.values() for part in cast(tuple[int, ...], _parts(row)))
+    assert all(part >= 0 for row in found.values() for part in _parts(row))
     assert all(row.allocated == sum(_parts(row)) - row.slack for row in found.values())
 
 

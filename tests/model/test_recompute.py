@@ -65,21 +65,21 @@ def test_the_second_call_runs_under_the_first_ones_autocast() -> None:
     types = []
 
     def function(x: Tensor) -> Tensor:
-        hidden = linear(x)
+        hidden: Tensor = linear(x)
         types.append(hidden.dtype)
         return hidden.sigmoid()
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = recomputed(function, x)
-    y.float().sum().backward()
+    y.float().sum().backward()  # type: ignore[no-untyped-call]
     assert types == [torch.bfloat16, torch.bfloat16]
 
 
-class _Products(TorchDispatchMode):
+class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts matrix products by their number of operations."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.sizes: Counter[int] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
