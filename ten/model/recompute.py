@@ -40,8 +40,8 @@ def recomputed(function: Callable[..., _T], *inputs: Any) -> _T:
         return result
     if not torch.is_grad_enabled():
         return function(*inputs)
-    call = _Call(function, inputs)
-    with saved_tensors_hooks(call.drop, call.fetch):
+    first = _Call(function, inputs)
+    with saved_tensors_hooks(first.drop, first.fetch):
         return function(*inputs)
 
 
