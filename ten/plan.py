@@ -9,6 +9,7 @@ from ten.errors import DataError
 from ten.hub.usual_splits import TRAIN
 from ten.job import LimitSettings
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
+from ten.model.memory_table import LevelMemory, describe_level, memory_table
 from ten.preparation import Preparation
 from ten.quote.estimate import Quote, Work, quote
 from ten.quote.machines import Machine, machines
@@ -60,6 +61,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     flops: float
     state_bytes: int
     """Carry of one sequence while generating, whatever its length."""
+    memory: tuple[LevelMemory, ...]
+    """Of a GPU, by level of train.memory."""
     pack_bytes: int
     checkpoint_bytes: int
     """Of all checkpoints kept at a time, and one being written."""
@@ -124,6 +127,7 @@ def make_plan(job: Preparation, mfu: float | None = None) -> Plan:
         flops_per_token=per_token,
         flops=float(tokens * per_token),
         state_bytes=state_bytes(model),
+        memory=_memory(job, vocabulary),
         pack_bytes=shards,
         checkpoint_bytes=checkpoints,
         download_bytes=moved.download,
@@ -173,6 +177,7 @@ def describe_plan(plan: Plan) -> str:
         ("length", f"{plan.tokens:,} tokens = {plan.epochs:g} epochs"),
         ("steps", f"{plan.steps:,} of {plan.step_tokens:,} tokens, rows of {plan.seq_len:,}"),
         ("compute", f"{plan.flops:.3g} FLOPs, {format_count(plan.flops_per_token)} per token"),
+        *(("memory" if row is plan.memory[0] else "", describe_level(row)) for row in plan.memory),
         ("disk", f"{shards} of shards ({packed}), {checkpoints} of checkpoints{raw}"),
         (
             "bytes",
@@ -223,6 +228,19 @@ def _quotes(job: Preparation, work: Work, mfu: float | None) -> tuple[Quote, ...
         return quote(machine, known, work, job.spec.limits)
 
     return tuple(map(on, machines(job.spec.resources)))
+
+
+def _memory(job: Preparation, vocabulary: int) -> tuple[LevelMemory, ...]:
+    train = job.spec.train
+    return memory_table(
+        job.model,
+        vocabulary,
+        seq_len=job.seq_len,
+        micro_batch_rows=train.micro_batch_rows,
+        segment=train.segment,
+        precision=train.precision,
+        accumulates=train.gradient_accumulation > 1,
+    )
 
 
 def _manifest(job: Preparation, notes: list[str]) -> Manifest | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ten.data.loader import Loader
     from ten.model.lm import LanguageModel
     from ten.train.adamw import AdamW
+    from ten.train.backward import Backward
     from ten.train.checkpoint import Checkpoints
     from ten.train.distributed import World
     from ten.train.mirror import Mirror
@@ -108,14 +109,16 @@ def _train(
     loader = _open_loader(job, attempt, fill, position.cursor, world)
     stack.callback(loader.close)
     beat = Heartbeat(lambda: stop.polled_at)
+    precision = resolve_precision(settings.precision, device)
     run = Training(
         stepper=Stepper(
             model=model,
             optimizer=optimizer,
             world=world,
-            autocast=partial(autocast, resolve_precision(settings.precision, device), device),
+            autocast=partial(autocast, precision, device),
             clip_norm=settings.clip_norm,
             stop=stop,
+            backward=_open_backward(job, attempt, precision, world),
         ),
         schedule=open_schedule(settings, total_tokens=attempt.record.total_tokens, width=job.model.width),
         loader=loader,
@@ -165,6 +168,23 @@ def _open_checkpoints(
         world=world,
         accept=lambda saved, where: refuse_other_spec(saved, spec, where),
         mirror=mirror,
+    )
+
+
+def _open_backward(
+    job: Preparation, attempt: Attempt, precision: "Literal['fp32', 'bf16']", world: "World"
+) -> "Backward":
+    """At the level of memory that the job names, or that fits into this device."""
+    from ten.train.levels import open_backward
+
+    return open_backward(
+        job.spec.train,
+        job.model,
+        job.tokenizer.vocabulary,
+        seq_len=job.seq_len,
+        micro_batches=attempt.micro_batches,
+        precision=precision,
+        world=world,
     )
 
 

@@ -39,6 +39,16 @@ def test_numbers_follow_from_the_job(corpus: Path) -> None:
     assert not plan.packed
 
 
+def test_every_level_of_memory_has_a_line(corpus: Path) -> None:
+    plan = make_plan(_job(corpus, "model.config=small", "data.seq_len=8192"))
+    assert [row.level for row in plan.memory] == ["keep", "select", "recompute", "segments"]
+    lines = describe_plan(plan).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("memory"))
+    assert [line.split()[number == 0] for number, line in enumerate(lines[first : first + 4])] == [
+        row.level for row in plan.memory
+    ]
+
+
 def test_a_finished_pack_is_known_and_the_estimate_was_near(corpus: Path) -> None:
     before = make_plan(_job(corpus))
     manifest = pack(_job(corpus)).manifest

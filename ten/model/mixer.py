@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ten.model.documents import Documents
 from ten.model.presets import ModelConfig
+from ten.model.recompute import Runner, call
 from ten.scan import scan
 
 _DECAY_RANGE = 8.0
@@ -28,6 +29,9 @@ class LayerCarry(NamedTuple):
 
     state: Tensor
     taps: Tensor
+
+
+Evolved = tuple[Tensor, Tensor, LayerCarry]  # eigenstates (B, T, 2K), logits of the output gate (B, T, D), carry
 
 
 def initialise(linear: nn.Linear, std: float) -> None:
@@ -120,10 +124,13 @@ class TenMixer(nn.Module):
 
     def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
         """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
-        raw, gate, decay_logits, gate_logits = torch.split(self.projection(x), self.widths, dim=-1)
-        raw, taps = self._convolve(raw, documents, carry)
-        log_decay = self.log_decay(decay_logits)
-        inputs = self._scale(raw, log_decay, gate_logits, documents)
+        states, gate, carry = self.evolve(x, documents, carry)
+        return self.output(states) * torch.sigmoid(gate), carry
+
+    def evolve(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, run: Runner = call) -> Evolved:
+        """x (B, T, D) → `Evolved`; `run` calls the part that is cheap to compute again."""
+        projected = self.projection(x)
+        inputs, log_decay, taps = run(self._drive, projected, documents, carry)
         states, state = scan(
             inputs,
             log_decay,
@@ -132,7 +139,16 @@ class TenMixer(nn.Module):
             starts=None if documents is None else documents.starts,
             backend=self.config.backend,
         )
-        return self.output(states) * torch.sigmoid(gate), LayerCarry(state, taps)
+        return states, torch.split(projected, self.widths, dim=-1)[1], LayerCarry(state, taps)
+
+    def _drive(
+        self, projected: Tensor, documents: Documents | None, carry: LayerCarry | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the scan runs on, inputs (B, T, 2K) and log|λ|, and the taps to hand on."""
+        raw, _, decay_logits, gate_logits = torch.split(projected, self.widths, dim=-1)
+        raw, taps = self._convolve(raw, documents, carry)
+        log_decay = self.log_decay(decay_logits)
+        return self._scale(raw, log_decay, gate_logits, documents), log_decay, taps
 
     def log_decay(self, logits: Tensor) -> Tensor:
         """log|λ|: (K,) when fixed, else (B, T, K) = 8 σ(logits) log|λ| from logits (B, T, K). A memory is -1/log|λ|."""
@@ -205,17 +221,18 @@ class PaperMixer(nn.Module):
 
     def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
         """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
-        log_decay, phase = self.eigenvalues(x)
+        states, gate, carry = self.evolve(x, documents, carry)
+        return self.output(states) * torch.sigmoid(gate), carry
+
+    def evolve(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, run: Runner = call) -> Evolved:
+        """As `TenMixer.evolve`; `run` has nothing to call."""
         states, state = scan(
-            self.projection(x),
-            log_decay,
-            phase,
+            self.projection(x), *self.eigenvalues(x),
             carry=None if carry is None else carry.state,
             starts=None if documents is None else documents.starts,
             backend=self.config.backend,
-        )
-        mixed = self.output(states) * torch.sigmoid(self.gate(x))
-        return mixed, LayerCarry(state, state.new_zeros(len(x), 0, state.shape[-1]))
+        )  # fmt: skip
+        return states, self.gate(x), LayerCarry(state, state.new_zeros(len(x), 0, state.shape[-1]))
 
     def eigenvalues(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """log|λ| and arg λ for x (B, T, D): (K,) each when fixed, else (B, T, K)."""

@@ -41,7 +41,6 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_memory: Annotated[float, Meta(gt=0, description="longest memory at the start, in tokens (ten)")]
     positions: Annotated[int, Meta(ge=0, description="rows of a learned position table; 0: none")] = 0
     backend: Annotated[Backend, Meta(description="how the scan is computed: auto, or a backend's name")] = "auto"
-    recompute: Annotated[bool, Meta(description="recompute activations in the backward pass to save memory")] = False
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,7 +62,6 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_memory: Annotated[_Tokens | None, Meta(description="longest memory at the start, in tokens")] = None
     positions: Annotated[_Count | None, Meta(description="rows of a learned position table; 0: none")] = None
     backend: Annotated[Backend | None, Meta(description="how the scan is computed")] = None
-    recompute: Annotated[bool | None, Meta(description="recompute activations to save memory")] = None
 
 
 class Preset(NamedTuple):
@@ -81,7 +79,6 @@ def _preset(layers: int, width: int, eigenstates: int, mlp_width: int, seq_len: 
         mlp_width=mlp_width,
         convolution=4,
         max_memory=float(min(seq_len, 8192)),
-        recompute=seq_len > 8192,
     )
     return Preset(config, seq_len)
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ten.errors import SpecError
+from ten.model.memory import Level
 from ten.settings import Positive
 from ten.train.interval import Interval
 from ten.units import parse_count
@@ -15,6 +16,8 @@ _T = TypeVar("_T")
 Schedule = Literal["wsd", "cosine", "constant"]
 Rate = Annotated[float, Meta(gt=0, le=1)]
 Precision = Literal["auto", "fp32", "bf16"]
+Memory = Literal["auto"] | Level
+DEFAULT_SEGMENT = 2048
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +35,16 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     precision: Annotated[
         Precision, Meta(description="Matrix products in bf16 or fp32; weights are fp32. auto: bf16 on CUDA, else fp32.")
     ] = "auto"
+    memory: Annotated[
+        Memory,
+        Meta(
+            description="What the backward pass finds kept: keep (all), select (results of wide products), recompute "
+            "(inputs of blocks), segments (of one segment at a time); auto: the fastest that fits."
+        ),
+    ] = "auto"
+    segment: Annotated[Positive, Meta(description="Tokens of a row worked on at a time at train.memory: segments.")] = (
+        DEFAULT_SEGMENT
+    )
     learning_rate: Annotated[
         Rate | None, Meta(description="Peak learning rate; unset: chosen from the model's width.")
     ] = None

@@ -33,7 +33,6 @@ _CHANGES: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
     "ten-no-scaling": (TEN, {"input_scaling": False}),
     "ten-no-coupling": (TEN, {"coupling": False}),
     "ten-positions": (TEN, {"positions": 9}),
-    "ten-recompute": (TEN, {"recompute": True}),
     "ten-bare": (
         TEN,
         {"selective": False, "input_gate": False, "convolution": 0, "input_scaling": False, "coupling": False},

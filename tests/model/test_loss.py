@@ -67,3 +67,18 @@ def test_targets_of_another_length_are_refused() -> None:
     hidden, weight, targets, _ = problem()
     with pytest.raises(ValueError, match="23 tokens"):
         linear_cross_entropy(hidden, weight, targets[:5], vocabulary=V)
+
+
+@pytest.mark.skipif(not hasattr(F, "linear_cross_entropy"), reason="torch has its own from 2.13 on")
+def test_torchs_own_gives_the_same_in_float32() -> None:
+    hidden, weight, targets, _ = problem(torch.float32)
+    padding = torch.zeros(PADDED)
+    padding[V:] = -torch.inf
+    expected = F.linear_cross_entropy(
+        hidden, weight, targets, linear_bias=padding, reduction="sum",
+        options=torch.nn.LinearCrossEntropyOptions(chunking_method=None, batch_chunk_size=5),
+    )  # fmt: skip
+    wanted = torch.autograd.grad(expected, [hidden, weight])
+    loss = linear_cross_entropy(hidden, weight, targets, vocabulary=V, chunk=7)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.autograd.grad(loss, [hidden, weight]), wanted)

@@ -1,7 +1,8 @@
 """One attempt over the tiny parts as a process of its own: `python -m tests.train.attempt FOLDER STEPS FAULT`.
 
 Ranks come from torchrun's variables. FAULT is slow (50 ms a batch), stall (no third batch), crash (rank 1 fails at its
-third batch) or leave (a stop is requested at the fifth).
+third batch), leave (a stop is requested at the fifth) or short (rank 1 has too little memory for its third backward
+pass).
 """
 
 import sys
@@ -13,10 +14,12 @@ import torch
 
 from ten.data.loader import StepBatch
 from ten.errors import TenError
+from ten.train.backward import Backward
 from ten.train.checkpoint import Position
 from ten.train.distributed import World, open_world
 from ten.train.loop import train
 from ten.train.stopping import StopRequest
+from tests.train.memory_fault import fail_once
 from tests.train.tiny import batches, open_training, tiny_model
 
 
@@ -25,11 +28,14 @@ def main(folder: str, steps: str, fault: str) -> int:
     with stop.handling(), open_world(torch.device("cpu"), timeout_s=20.0) as world:
         model = tiny_model(seed=world.rank, dropout=0.0)
         world.share_parameters(model)
+        if fault == "short" and world.rank == 1:
+            fail_once(model, at=3)
         try:
             train(
                 open_training(
                     Path(folder), steps=int(steps), model=model, world=world, stop=stop, checkpoint_every=0,
                     source=lambda position: faulty(position, world, fault, stop),
+                    backward=Backward(("keep", "recompute")),
                 )
             )  # fmt: skip
         except TenError as error:

@@ -21,6 +21,7 @@ from ten.data.cursor import Cursor
 from ten.data.held_out import HeldOut
 from ten.data.loader import MicroBatch, StepBatch
 from ten.data.supply import Supply
+from ten.train.backward import Backward
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.distributed import World
 from ten.train.interval import Interval
@@ -121,6 +122,7 @@ def open_training(
     supply: Callable[[], Supply | None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     mirror: Mirror | None = None,
+    backward: Backward | None = None,
 ) -> Training:
     """A whole attempt over the tiny parts, resumed from whatever `folder` holds."""
     settings = TrainSettings(steps=steps, learning_rate=1e-2, warmup=0.1)
@@ -139,7 +141,15 @@ def open_training(
     torch.manual_seed(1)
     position = checkpoints.restore()
     return Training(
-        stepper=Stepper(model=model, optimizer=optimizer, world=world, autocast=nullcontext, clip_norm=1.0, stop=stop),
+        stepper=Stepper(
+            model=model,
+            optimizer=optimizer,
+            world=world,
+            autocast=nullcontext,
+            clip_norm=1.0,
+            stop=stop,
+            backward=backward or Backward(),
+        ),
         schedule=open_schedule(settings, total_tokens=total, width=D),
         loader=source(position),
         held_out=cast(HeldOut, TinyHeldOut()),
