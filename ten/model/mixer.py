@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ten.model.convolution import convolve
 from ten.model.documents import Documents
 from ten.model.presets import ModelConfig
 from ten.scan import scan
@@ -24,7 +25,10 @@ _PAPER_STD = 0.02
 
 
 class LayerCarry(NamedTuple):
-    """What a layer hands to the next call, in float32: eigenstates (B, 2K), last convolution inputs (B, J, 2K)."""
+    """What a layer hands to the next call, in float32: its eigenstates and the last inputs (B, J, W) of its convolution.
+
+    Eigenstates are (B, 2K), K real parts and then K imaginary ones; (B, 2K, P) where each is a vector of P values.
+    """
 
     state: Tensor
     taps: Tensor
@@ -77,7 +81,7 @@ class CoupledProjection(nn.Module):
             return plain
         with torch.autocast(plain.device.type, enabled=False):
             blocks = plain.view(plain.shape[0], 2, self.config.heads, -1)
-            return torch.einsum("dphj,hjk->dphk", blocks, self.coupling).reshape(plain.shape)
+            return torch.einsum("dphj,hjk->dphk", blocks.to(self.coupling.dtype), self.coupling).reshape(plain.shape)
 
     def forward(self, states: Tensor) -> Tensor:
         """(B, T, 2K) → (B, T, D)."""
@@ -121,7 +125,7 @@ class TenMixer(nn.Module):
     def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
         """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
         raw, gate, decay_logits, gate_logits = torch.split(self.projection(x), self.widths, dim=-1)
-        raw, taps = self._convolve(raw, documents, carry)
+        raw, taps = convolve(raw, self.taps, documents, None if carry is None else carry.taps)
         log_decay = self.log_decay(decay_logits)
         inputs = self._scale(raw, log_decay, gate_logits, documents)
         states, state = scan(
@@ -140,22 +144,6 @@ class TenMixer(nn.Module):
         if not self.config.selective:
             return fixed
         return _DECAY_RANGE * torch.sigmoid(logits.to(fixed.dtype)) * fixed
-
-    def _convolve(self, raw: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, Tensor]:
-        """Depthwise causal convolution of (B, T, 2K) within documents, and the inputs (B, J, 2K) to hand on."""
-        rows, time, width = raw.shape
-        if self.taps is None:
-            return raw, self.log_memory.new_zeros(rows, 0, width)
-        back = len(self.taps) - 1
-        before = raw.new_zeros(rows, back, width) if carry is None else carry.taps.to(raw.dtype)
-        padded = torch.cat([before, raw], dim=1)
-        weights = self.taps.to(raw.dtype)
-        mixed = raw * weights[0]
-        for j in range(1, back + 1):
-            shifted = padded[:, back - j : back - j + time]
-            mixed = torch.addcmul(mixed, shifted if documents is None else shifted * documents.reach[j - 1], weights[j])
-        tail = padded[:, time:] if documents is None else padded[:, time:] * documents.tail
-        return mixed, tail.to(self.taps.dtype)
 
     def _scale(self, raw: Tensor, log_decay: Tensor, gate_logits: Tensor, documents: Documents | None) -> Tensor:
         """Inputs (B, T, 2K) of the scan: gated, and scaled so that the states keep their variance at any memory."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ten.errors import TrainingDiverged
-from ten.train.adamw import AdamW
 from ten.train.distributed import World
+from ten.train.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from ten.data.loader import StepBatch
@@ -43,7 +43,7 @@ class Stepper:
     """
 
     model: LanguageModel
-    optimizer: AdamW
+    optimizer: Optimizer
     world: World
     autocast: Autocast
     clip_norm: float
