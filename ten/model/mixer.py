@@ -16,9 +16,9 @@ from ten.model.documents import Documents
 from ten.model.presets import ModelConfig
 from ten.scan import scan
 
-_DECAY_RANGE = 8.0
+DECAY_RANGE = 8.0
 _LEAST_DISSIPATION = 1e-6
-_INPUT_GATE_BIAS = 1.0
+INPUT_GATE_BIAS = 1.0
 _PAPER_GATE_BIAS = -2.0
 _PAPER_MODULATION = 0.1
 _PAPER_STD = 0.02
@@ -117,8 +117,8 @@ class TenMixer(nn.Module):
         spread_phases(self.phase)
         with torch.no_grad():
             _, _, decay, gate = torch.split(self.projection.bias, self.widths)
-            decay.fill_(-math.log(_DECAY_RANGE - 1))
-            gate.fill_(_INPUT_GATE_BIAS)
+            decay.fill_(-math.log(DECAY_RANGE - 1))
+            gate.fill_(INPUT_GATE_BIAS)
             if self.taps is not None:
                 self.taps.zero_()[0] = 1.0
 
@@ -143,23 +143,34 @@ class TenMixer(nn.Module):
         fixed = -torch.exp(-self.log_memory)
         if not self.config.selective:
             return fixed
-        return _DECAY_RANGE * torch.sigmoid(logits.to(fixed.dtype)) * fixed
+        return DECAY_RANGE * torch.sigmoid(logits.to(fixed.dtype)) * fixed
 
     def _scale(self, raw: Tensor, log_decay: Tensor, gate_logits: Tensor, documents: Documents | None) -> Tensor:
         """Inputs (B, T, 2K) of the scan: gated, and scaled so that the states keep their variance at any memory."""
-        factor: Tensor | None = None
-        if self.config.input_scaling:
-            # the least value keeps the root's gradient finite when a decay closes in on 1
-            factor = torch.sqrt((-torch.expm1(2 * log_decay)).clamp_min(_LEAST_DISSIPATION))
-            if documents is not None:
-                factor = torch.where(documents.starts.unsqueeze(-1), 1.0, factor)
-        if self.config.input_gate:
-            gate = torch.sigmoid(gate_logits.to(log_decay.dtype))
-            factor = gate if factor is None else gate * factor
+        factor = input_scale(self.config, log_decay, gate_logits, documents)
         if factor is None:
             return raw
         real, imaginary = raw.chunk(2, dim=-1)
         return torch.cat([real * factor, imaginary * factor], dim=-1).to(raw.dtype)
+
+
+def input_scale(
+    config: ModelConfig, log_decay: Tensor, gate_logits: Tensor, documents: Documents | None
+) -> Tensor | None:
+    """What inputs are multiplied by, in the type of `log_decay`: σ(gate_logits) sqrt(1 - |λ|²), or the half that is on.
+
+    log_decay (K,) or (B, T, K), gate_logits (B, T, K); None where both are off. A document's first input is not scaled.
+    """
+    factor: Tensor | None = None
+    if config.input_scaling:
+        # the least value keeps the root's gradient finite when a decay closes in on 1
+        factor = torch.sqrt((-torch.expm1(2 * log_decay)).clamp_min(_LEAST_DISSIPATION))
+        if documents is not None:
+            factor = torch.where(documents.starts.unsqueeze(-1), 1.0, factor)
+    if config.input_gate:
+        gate = torch.sigmoid(gate_logits.to(log_decay.dtype))
+        factor = gate if factor is None else gate * factor
+    return factor
 
 
 class PaperMixer(nn.Module):

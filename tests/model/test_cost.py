@@ -1,11 +1,13 @@
 """Cost formulas: equal to what the real module has."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from ten.model.cost import flops_per_token, forward_flops_per_token, parameters, state_bytes
 from ten.model.lm import Carry, LanguageModel
-from ten.model.presets import PRESETS, ModelConfig, ModelSettings, resolve
+from ten.model.presets import PRESETS, ModelConfig, ModelSettings, Variant, resolve
 
 
 def counted(config: ModelConfig, vocabulary: int) -> int:
@@ -14,10 +16,10 @@ def counted(config: ModelConfig, vocabulary: int) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("variant", ["ten", "paper"])
+@pytest.mark.parametrize("variant", get_args(Variant))
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_parameters_of_a_preset_are_counted_exactly(name: str, variant: str) -> None:
-    config = resolve(ModelSettings(config=name, variant="paper" if variant == "paper" else None))
+def test_the_parameters_of_a_preset_are_counted_exactly(name: str, variant: Variant) -> None:
+    config = resolve(ModelSettings(config=name, variant=variant))
     assert parameters(config, 50257) == counted(config, 50257)
 
 
