@@ -41,7 +41,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     coupling: Annotated[bool, Meta(description="mix the eigenstates of a head before the output projection")] = True
     selective: Annotated[bool, Meta(description="eigenvalues depend on the token")] = True
     input_gate: Annotated[bool, Meta(description="sigmoid gate on what enters the eigenstates (not in paper)")] = True
-    convolution: Annotated[int, Meta(ge=0, description="taps of the causal convolution on the inputs; 0: none (not in paper)")]
+    convolution: Annotated[
+        int, Meta(ge=0, description="taps of the causal convolution on the inputs; 0: none (not in paper)")
+    ]
     input_scaling: Annotated[bool, Meta(description="scale inputs by sqrt(1 - |eigenvalue|^2) (not in paper)")] = True
     min_memory: Annotated[float, Meta(gt=0, description="shortest memory at the start, in tokens (not in paper)")] = 1.5
     max_memory: Annotated[float, Meta(gt=0, description="longest memory at the start, in tokens (not in paper)")]
@@ -59,7 +61,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     width: Annotated[_Positive | None, Meta(description="D, the residual stream; mlp_width follows it")] = None
     eigenstates: Annotated[_Positive | None, Meta(description="K, complex states in each layer")] = None
     mlp_width: Annotated[_Positive | None, Meta(description="hidden units of each MLP")] = None
-    heads: Annotated[_Positive | None, Meta(description="H, blocks of the coupling matrix; in matrix, of the states")] = None
+    heads: Annotated[
+        _Positive | None, Meta(description="H, blocks of the coupling matrix; in matrix, of the states")
+    ] = None
     coupling: Annotated[bool | None, Meta(description="mix the eigenstates of a head")] = None
     selective: Annotated[bool | None, Meta(description="eigenvalues depend on the token")] = None
     input_gate: Annotated[bool | None, Meta(description="gate what enters the eigenstates")] = None

@@ -57,7 +57,9 @@ def test_outputs_carry_and_gradients_are_those_of_the_loop_over_time(fixed: bool
     ways = [torch.randn_like(part) for part in wanted]
     for name, tensor in given.named().items():
         mine, theirs = (
-            torch.autograd.grad(sum((part * way).sum() for part, way in zip(parts, ways, strict=True)), tensor, retain_graph=True)[0]  # type: ignore[arg-type]
+            torch.autograd.grad(
+                sum((part * way).sum() for part, way in zip(parts, ways, strict=True)), tensor, retain_graph=True
+            )[0]  # type: ignore[arg-type]
             for parts in (found, wanted)
         )
         torch.testing.assert_close(mine, theirs, msg=lambda words, name=name: f"gradient of {name}: {words}")
@@ -87,7 +89,10 @@ def test_any_split_gives_the_whole(cuts: list[int]) -> None:
     parts, carry = [], given.carry
     for begin, end in itertools.pairwise([0, *cuts, T]):
         cut = given._replace(
-            **{name: getattr(given, name)[:, begin:end] for name in ("queries", "keys", "values", "log_decay", "starts")},
+            **{
+                name: getattr(given, name)[:, begin:end]
+                for name in ("queries", "keys", "values", "log_decay", "starts")
+            },
             carry=carry,
         )
         outputs, carry = run(cut, chunk=4)
@@ -126,7 +131,9 @@ def test_values_and_gradients_are_finite_at_every_decay(decay: float) -> None:
     outputs, carry = run(given, log_decay=log_decay)
     wanted, _ = run(given, log_decay=log_decay, backend="reference")
     torch.testing.assert_close(outputs, wanted, rtol=1e-4, atol=1e-4)
-    gradients = torch.autograd.grad(outputs.square().sum() + carry.sum(), [given.keys, given.values, log_decay, given.phase])
+    gradients = torch.autograd.grad(
+        outputs.square().sum() + carry.sum(), [given.keys, given.values, log_decay, given.phase]
+    )
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
@@ -134,7 +141,9 @@ def test_bf16_is_near_fp32_and_keeps_states_in_fp32() -> None:
     given = problem(dtype=torch.float32, steps=90)
     precise, _ = run(given)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        narrow, carry = run(given._replace(queries=given.queries.bfloat16(), keys=given.keys.bfloat16(), values=given.values.bfloat16()))
+        narrow, carry = run(
+            given._replace(queries=given.queries.bfloat16(), keys=given.keys.bfloat16(), values=given.values.bfloat16())
+        )
     assert (narrow.dtype, carry.dtype) == (torch.bfloat16, torch.float32)
     assert (narrow.float() - precise).norm() < 0.02 * precise.norm()
 
