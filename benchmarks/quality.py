@@ -6,7 +6,7 @@ source, as bytes; files are held out by a hash of their name, and no model is to
 seeds. Each model is then read on rows of 4 times its training length: `beyond` is what it pays past that length.
 
 --quick is one small rung (5 minutes of two quiet cores). Without it: a ladder of sizes and lengths, cheapest first;
---minutes ends it at a rung. --gpu: 113M parameters in bf16, of all Python source that this interpreter can import.
+--minutes ends it at a rung. --gpu: 112M parameters in bf16, of all Python source that this interpreter can import.
 
 Targets, at every rung: the default is 0.1 bits per byte ahead of the published form where that takes part, at most 0.01
 behind the transformer, and ahead of it beyond the training length. The order changes with the length of training.
@@ -255,7 +255,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--quick", action="store_true", help="one small rung: about 5 minutes")
-    scale.add_argument("--gpu", action="store_true", help="113M parameters on a CUDA GPU, one training at a time")
+    scale.add_argument("--gpu", action="store_true", help="112M parameters on a CUDA GPU, one training at a time")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each model (default 2)")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 2), help="trainings at a time on a CPU")
     parser.add_argument("--minutes", type=float, metavar="N", help="begin no training after so many minutes")

@@ -5,11 +5,12 @@ import msgspec
 from ten.data.manifest import Manifest
 from ten.errors import DataError
 from ten.hub.usual_splits import TRAIN
-from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
+from ten.model.cost import flops_per_token, parameters, state_bytes
 from ten.preparation import Preparation
 from ten.text.download import is_fetched_whole
 from ten.text.tokens import trained_vocabulary
 from ten.text.units import text_bytes
+from ten.train.checkpoint_size import checkpoint_bytes
 from ten.train.length import run_tokens
 from ten.units import format_bytes, format_count
 
@@ -109,7 +110,7 @@ def make_plan(job: Preparation) -> Plan:
         flops=float(steps * step_tokens * per_token),
         state_bytes=state_bytes(model),
         pack_bytes=manifest.bytes if manifest else epoch * width,
-        checkpoint_bytes=count * CHECKPOINT_BYTES_PER_WEIGHT * (job.spec.checkpoint.keep_last + 1),
+        checkpoint_bytes=checkpoint_bytes(model, vocabulary, train) * (job.spec.checkpoint.keep_last + 1),
         notes=tuple(notes),
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from ten.feeding import pack
 from ten.job import load_job
-from ten.model.cost import flops_per_token, parameters
+from ten.model.cost import flops_per_token, matrix_parameters, parameters
 from ten.plan import describe_plan, make_plan
 from ten.preparation import Preparation
 
@@ -35,6 +35,13 @@ def test_numbers_follow_from_the_job(corpus: Path) -> None:
     assert plan.flops == 672 * flops_per_token(job.model, 50257)
     assert plan.pack_bytes == plan.epoch_tokens * 2
     assert not plan.packed
+
+
+def test_the_bytes_of_checkpoints_follow_the_optimizer(corpus: Path) -> None:
+    sets = {name: make_plan(_job(corpus, f"train.optimizer={name}")).checkpoint_bytes for name in ("adamw", "muon")}
+    matrices = matrix_parameters(_job(corpus).model)
+    assert sets["adamw"] == 4 * 12 * make_plan(_job(corpus)).parameters
+    assert sets["adamw"] - sets["muon"] == 4 * 4 * matrices
 
 
 def test_a_finished_pack_is_known_and_the_estimate_was_near(corpus: Path) -> None:

@@ -5,8 +5,6 @@ Nothing is built: `ten plan` needs no torch. A test holds `parameters` equal to 
 
 from ten.model.presets import ModelConfig, padded_vocabulary
 
-CHECKPOINT_BYTES_PER_WEIGHT = 12
-"""In a checkpoint: the weight and AdamW's two moments, in float32."""
 _FLOAT32_BYTES = 4
 _INT64_BYTES = 8
 _SCAN_FLOPS = 8  # one complex multiply and add
@@ -19,6 +17,18 @@ def parameters(config: ModelConfig, vocab_size: int) -> int:
     layer = _LAYERS[config.variant](config)
     tables = (padded_vocabulary(vocab_size) + config.positions) * config.width
     return tables + config.layers * layer + _norm(config)
+
+
+def matrix_parameters(config: ModelConfig) -> int:
+    """Parameters in hidden matrices: those that take weight decay, and may have another optimizer and type."""
+    width, states = config.width, config.eigenstates
+    if config.variant == "matrix":
+        mixer = width * _projected(config) + width**2
+    elif config.variant == "ten":
+        mixer = width * (_projected(config) + 2 * states)
+    else:
+        mixer = width * (4 * states + width + 2 * states * config.selective)
+    return config.layers * (mixer + _mlp_matrices(config))
 
 
 def forward_flops_per_token(config: ModelConfig, vocab_size: int) -> int:
@@ -47,26 +57,32 @@ def state_bytes(config: ModelConfig) -> int:
 
 
 def _ten_layer(config: ModelConfig) -> int:
-    width, states = config.width, config.eigenstates
-    projected = 2 * states + width + states * (config.selective + config.input_gate)
-    mixer = (width + 1) * projected + config.convolution * 2 * states + _recurrence(config)
-    return 2 * _norm(config) + mixer + 3 * width * config.mlp_width
+    mixer = (config.width + 1) * _projected(config) + config.convolution * _convolved(config) + _recurrence(config)
+    return 2 * _norm(config) + mixer + _mlp_matrices(config)
 
 
 def _matrix_layer(config: ModelConfig) -> int:
-    width, heads = config.width, config.heads
-    projected = _convolved(config) + width + heads * (config.selective + config.input_gate)
-    mixer = (width + 1) * projected + config.convolution * _convolved(config) + width**2
-    eigenvalues = heads + config.eigenstates
-    return 2 * _norm(config) + mixer + eigenvalues + _values(config) + 3 * width * config.mlp_width
+    width = config.width
+    mixer = (width + 1) * _projected(config) + config.convolution * _convolved(config) + width**2
+    eigenvalues = config.heads + config.eigenstates
+    return 2 * _norm(config) + mixer + eigenvalues + _values(config) + _mlp_matrices(config)
 
 
 def _paper_layer(config: ModelConfig) -> int:
     width, states = config.width, config.eigenstates
     selection = (width + 1) * 2 * states if config.selective else 0
     mixer = width * 2 * states + (width + 1) * width + selection + _recurrence(config)
-    mlp = 2 * width * config.mlp_width + config.mlp_width + width
-    return 2 * _norm(config) + mixer + mlp
+    return 2 * _norm(config) + mixer + _mlp_matrices(config) + config.mlp_width + width
+
+
+def _projected(config: ModelConfig) -> int:
+    """Outputs of the one projection of `ten` and `matrix`."""
+    decays = config.heads if config.variant == "matrix" else config.eigenstates
+    return _convolved(config) + config.width + decays * (config.selective + config.input_gate)
+
+
+def _mlp_matrices(config: ModelConfig) -> int:
+    return (2 if config.variant == "paper" else 3) * config.width * config.mlp_width
 
 
 def _values(config: ModelConfig) -> int:

@@ -25,7 +25,7 @@ _PAPER_STD = 0.02
 
 
 class LayerCarry(NamedTuple):
-    """What a layer hands to the next call, in float32: its eigenstates and the last inputs (B, J, W) of its convolution.
+    """What a layer hands to the next call, in float32: eigenstates, and the last inputs (B, J, W) of its convolution.
 
     Eigenstates are (B, 2K), K real parts and then K imaginary ones; (B, 2K, P) where each is a vector of P values.
     """

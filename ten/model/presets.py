@@ -163,8 +163,8 @@ def _check(config: ModelConfig) -> None:
         )
     if config.variant == "matrix" and (config.eigenstates % config.heads or config.width % config.heads):
         raise SpecError(
-            f"model.heads: {config.heads} does not divide both model.eigenstates ({config.eigenstates}) and model.width "
-            f"({config.width}), as the matrix variant needs; choose a common divisor"
+            f"model.heads: {config.heads} does not divide both model.eigenstates ({config.eigenstates}) and "
+            f"model.width ({config.width}), as the matrix variant needs; choose a common divisor"
         )
     if config.min_memory >= config.max_memory:
         raise SpecError(

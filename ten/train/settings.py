@@ -71,7 +71,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(
             ge=0,
             le=1,
-            description="Weight of the logits' squared log-normaliser in the gradient (PaLM: 1e-4); no part of the loss.",
+            description="Weight of the squared log-normaliser in the gradient (PaLM: 1e-4); not in the loss.",
         ),
     ] = 0.0
     clip_norm: Annotated[float, Meta(ge=0, description="Longest gradient allowed, in its 2-norm; 0 clips nothing.")] = (

@@ -1,7 +1,7 @@
 """One attempt over the tiny parts as a process: `python -m tests.train.attempt FOLDER STEPS FAULT [OPTIMIZER WEIGHTS]`.
 
-Ranks come from torchrun's variables. FAULT is slow (50 ms a batch), saves (the same, with a checkpoint every other step), stall (no third batch), crash (rank 1 fails at its
-third batch) or leave (a stop is requested at the fifth).
+Ranks come from torchrun's variables. FAULT is slow (50 ms a batch), saves (the same, with a checkpoint every other
+step), stall (no third batch), crash (rank 1 fails at its third batch) or leave (a stop is requested at the fifth).
 """
 
 import sys
@@ -31,7 +31,8 @@ def main(folder: str, steps: str, fault: str, optimizer: OptimizerName = "adamw"
                 open_training(
                     Path(folder), steps=int(steps), model=model, world=world, stop=stop,
                     checkpoint_every=2 if fault == "saves" else 0,
-                    source=lambda position: faulty(position, world, fault, stop), optimizer_name=optimizer, weights=weights,
+                    source=lambda position: faulty(position, world, fault, stop),
+                    optimizer_name=optimizer, weights=weights,
                 )
             )  # fmt: skip
         except TenError as error:

@@ -1,4 +1,4 @@
-"""8-bit AdamW: near AdamW, a quarter of its state, resumed to the bit; an error with the extra's name without torchao."""
+"""8-bit AdamW: near AdamW, a quarter of its state, resumed to the bit; without torchao an error names the extra."""
 
 import sys
 

@@ -16,6 +16,12 @@ def _joined(matrices: list[nn.Parameter], rest: list[nn.Parameter]) -> Joined:
     )
 
 
+def _alone(kind: str, group: dict[str, object], rate: float) -> Optimizer:
+    if kind == "muon":
+        return Muon([group], lr=rate)
+    return AdamW([group], lr=rate, betas=(0.9, 0.95), eps=1e-8)
+
+
 def _parameters(seed: int) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     generator = torch.Generator().manual_seed(seed)
     matrices = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((4, 3), (2, 5))]
@@ -79,11 +85,7 @@ def test_updates_far_below_the_spacing_of_bf16_add_up(kind: str) -> None:
     torch.manual_seed(3)
     weight = nn.Parameter(torch.ones(32, 32).bfloat16())
     group, rate = {"params": [weight], "weight_decay": 0.1}, 1e-4
-    optimizer: Optimizer
-    if kind == "adamw":
-        optimizer = AdamW([group], lr=rate, betas=(0.9, 0.95), eps=1e-8)
-    else:
-        optimizer = Muon([group], lr=rate)
+    optimizer = _alone(kind, group, rate)
     for _ in range(400):
         weight.grad = torch.zeros_like(weight)
         optimizer.step()
@@ -98,9 +100,7 @@ def test_moments_of_bf16_weights_are_those_of_fp32(kind: str) -> None:
     states = []
     for parameters in (narrow, wide):
         group = {"params": parameters, "weight_decay": 0.0}
-        optimizer: Optimizer = (
-            AdamW([group], lr=1e-3, betas=(0.9, 0.95), eps=1e-8) if kind == "adamw" else Muon([group], lr=1e-3)
-        )
+        optimizer = _alone(kind, group, 1e-3)
         gradient = torch.randn(5, 4, generator=torch.Generator().manual_seed(1)).bfloat16()
         parameters[0].grad = gradient.to(parameters[0].dtype)
         optimizer.step()
