@@ -55,7 +55,7 @@ LADDER = (
 )
 QUICK = (Rung(96, 3, 48, 208, 4, 256, 8, 300),)
 GPU = tuple(Rung(768, 18, 192, 2048, 6, 1024, 32, steps) for steps in (500, 2000))
-SIX = tuple(Contender(form, name) for name in ("adamw", "muon") for form in ("ten", "matrix", "transformer"))  # type: ignore[arg-type]
+SIX = tuple(Contender(form, name) for name in ("adamw", "muon") for form in ("ten", "matrix", "transformer"))
 QUICK_CONTENDERS = (*SIX[:3], Contender("ten", "muon"), Contender("paper"))
 
 

@@ -65,7 +65,8 @@ class MatrixMixer(nn.Module):
         queries, keys, values = torch.split(F.silu(raw), self.mixed_widths, dim=-1)
         log_decay = self.log_decay(decay_logits)
         factor = input_scale(self.config, log_decay, gate_logits, documents)
-        values = values.unflatten(-1, (self.config.heads, -1))
+        heads = self.config.heads
+        values = values.reshape(*values.shape[:2], heads, self.config.width // heads)
         if factor is not None:
             values = (values * factor.unsqueeze(-1)).to(raw.dtype)
         mixed, state = outer_scan(
@@ -73,7 +74,7 @@ class MatrixMixer(nn.Module):
             self._unit(keys),
             values,
             log_decay,
-            self.phase.unflatten(0, (self.config.heads, -1)),
+            self.phase.view(heads, -1),
             carry=None if carry is None else carry.state,
             starts=None if documents is None else documents.starts,
             backend=self.config.backend,
@@ -90,6 +91,7 @@ class MatrixMixer(nn.Module):
 
     def _unit(self, x: Tensor) -> Tensor:
         """(B, T, 2K) with the N complex numbers of every head at unit length, in the type that came."""
-        heads = x.to(self.phase.dtype).unflatten(-1, (2, self.config.heads, -1))
+        keys = self.config.eigenstates // self.config.heads
+        heads = x.to(self.phase.dtype).reshape(*x.shape[:2], 2, self.config.heads, keys)
         length = heads.square().sum(dim=(-3, -1), keepdim=True)
         return (heads * torch.rsqrt(length + _NORM_EPSILON)).flatten(-3).to(x.dtype)

@@ -86,11 +86,12 @@ def _chunked(
 ) -> tuple[Tensor, Tensor]:
     """`outer_scan` over whole chunks of C steps; within: B rows, M chunks, H heads, N keys, P values."""
     kind, heads = values.dtype, values.shape[2]
-    read, write = (_by_chunk(x, chunk, heads) for x in (queries, keys))
-    push = values.unflatten(1, (-1, chunk)).transpose(2, 3)
-    kept = log_decay.unflatten(1, (-1, chunk)).transpose(2, 3)
+    halves = (2, heads, phase.shape[1])
+    read, write = (_by_chunk(x.view(*x.shape[:2], *halves), chunk) for x in (queries, keys))
+    push = _by_chunk(values, chunk).transpose(2, 3)
+    kept = _by_chunk(log_decay, chunk).transpose(2, 3)
     if starts is not None:  # nothing is kept across a start: sums of logarithms that pass one are -inf
-        opened = starts.unflatten(1, (-1, chunk))
+        opened = _by_chunk(starts, chunk)
         kept = kept.masked_fill(opened.unsqueeze(2), -torch.inf)
     between = _sums_between(kept)
     time = torch.arange(1, chunk + 1, device=phase.device, dtype=phase.dtype)
@@ -101,7 +102,7 @@ def _chunked(
 
     last = _turned(write, phase * chunk - angle) * between[..., -1, :, None].exp()
     written = last.to(kind).transpose(-1, -2) @ push
-    over = log_decay.unflatten(1, (-1, chunk)).sum(2)
+    over = _by_chunk(log_decay, chunk).sum(2)
     reset = None if starts is None else opened.any(2)
     entering, carry = _across(written, over, phase * chunk, carry, reset, backend)
     from_before = (queries_here * kept.cumsum(-1).exp().unsqueeze(-1).to(kind)) @ entering.to(kind)
@@ -131,9 +132,9 @@ def _across(
     return entering, final.view(carry.shape)
 
 
-def _by_chunk(x: Tensor, chunk: int, heads: int) -> Tensor:
-    """(B, T, 2K) as (B, M, C, 2, H, N)."""
-    return x.unflatten(1, (-1, chunk)).unflatten(-1, (2, heads, -1))
+def _by_chunk(x: Tensor, chunk: int) -> Tensor:
+    """(B, T, ...) as (B, M, C, ...)."""
+    return x.view(len(x), -1, chunk, *x.shape[2:])
 
 
 def _turned(x: Tensor, angle: Tensor) -> Tensor:
@@ -160,7 +161,7 @@ def _check(
 ) -> None:
     rows, steps, heads, _ = values.shape
     state = torch.float64 if values.dtype == torch.float64 else torch.float32
-    wanted = {
+    wanted: dict[str, tuple[Tensor, list[tuple[int, ...]], torch.dtype]] = {
         "queries": (queries, [(rows, steps, 2 * phase.numel())], values.dtype),
         "keys": (keys, [(rows, steps, 2 * phase.numel())], values.dtype),
         "log_decay": (log_decay, [(heads,), (rows, steps, heads)], state),

@@ -34,5 +34,5 @@ def reference_outer_scan(
 
 def _complex(x: Tensor, heads: int) -> Tensor:
     """(B, T, 2K) as complex (B, T, H, N)."""
-    real, imaginary = x.unflatten(-1, (2, heads, -1)).unbind(2)
+    real, imaginary = x.reshape(*x.shape[:2], 2, heads, x.shape[2] // (2 * heads)).unbind(2)
     return torch.complex(real.contiguous(), imaginary.contiguous())

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -79,7 +80,7 @@ class AdamW8bit:
         return torch.compiler.set_stance("force_eager") if on_cpu else nullcontext()
 
 
-def _flat(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _flat(state: Mapping[str, Any]) -> dict[str, Tensor]:
     flat: dict[str, Tensor] = {}
     for kind, tensor in state.items():
         if hasattr(tensor, "codes"):
@@ -94,7 +95,7 @@ def _import_torchao() -> ModuleType:
     level = quiet.level
     quiet.setLevel(logging.ERROR)  # it warns of kernels for other machines that it cannot load and does not need
     try:
-        import torchao.optim
+        optim = import_module("torchao.optim")
     except ImportError as error:
         raise SpecError(
             f"train.optimizer: adamw8bit needs torchao ({error}); install it with pip install 'ten[lowbit]', "
@@ -102,5 +103,4 @@ def _import_torchao() -> ModuleType:
         ) from error
     finally:
         quiet.setLevel(level)
-    module: ModuleType = torchao.optim
-    return module
+    return optim

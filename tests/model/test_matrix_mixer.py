@@ -94,7 +94,7 @@ def test_a_scaled_query_or_key_changes_nothing() -> None:
     torch.testing.assert_close(lengths, torch.ones(4))
 
 
-@pytest.mark.parametrize("cut", [1, 5])
+@pytest.mark.parametrize("cut", [0, 1, 5])
 def test_bf16_autocast_carries_on_as_the_whole(cut: int) -> None:
     layer = mixer()
     x = torch.randn(B, T, 24)

@@ -1,6 +1,7 @@
 """8-bit AdamW: near AdamW, a quarter of its state, resumed to the bit; without torchao an error names the extra."""
 
 import sys
+from importlib import import_module
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from ten.errors import SpecError
 from ten.train.adamw import AdamW
 from ten.train.adamw8bit import AdamW8bit
+from ten.train.optimizer import stochastic_bf16
 
 RATE = 1e-2
 ADAM = {"lr": RATE, "betas": (0.9, 0.95), "eps": 1e-8}
@@ -99,13 +101,9 @@ def test_a_state_taken_over_goes_on_to_the_bit(dtype: torch.dtype) -> None:
 
 
 def test_our_rounding_is_torchao_s_to_the_bit() -> None:
-    from torchao.optim.quant_utils import _fp32_to_bf16_sr
-
-    from ten.train.optimizer import stochastic_bf16
-
     values = torch.randn(3, 700)
     torch.manual_seed(2)
-    theirs = _fp32_to_bf16_sr(values)
+    theirs = import_module("torchao.optim.quant_utils")._fp32_to_bf16_sr(values)
     torch.manual_seed(2)
     assert torch.equal(stochastic_bf16(values), theirs)
 
