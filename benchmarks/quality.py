@@ -22,6 +22,7 @@ import platform
 import sys
 import sysconfig
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
@@ -155,13 +156,13 @@ def train_all(
 ) -> list[Result]:
     """Every contender with every seed, rung by rung, `jobs` at a time; a line for each that ends.
 
-    After `minutes` no further training begins, and the rungs that are not complete are left out.
+    After `minutes` no further training begins, and contenders that lack a seed of a rung are left out of it.
     """
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
     results: list[Result] = []
     with pool:
-        tasks = [(r, c, seed, device) for r in rungs for seed in range(seeds) for c in contenders]
+        tasks = [(r, c, seed, device) for r in rungs for c in contenders for seed in range(seeds)]
         runs: list[Future[Result]] = [pool.submit(train, *task) for task in tasks]
         for run in as_completed(runs):
             if run.cancelled():
@@ -173,8 +174,8 @@ def train_all(
             if deadline is not None and time.monotonic() > deadline:
                 for later in runs:
                     later.cancel()
-    whole = seeds * len(contenders)
-    return [result for result in results if sum(other.rung == result.rung for other in results) == whole]
+    done = Counter((result.rung, result.contender) for result in results)
+    return [result for result in results if done[result.rung, result.contender] == seeds]
 
 
 def table(results: list[Result]) -> str:
@@ -195,9 +196,12 @@ def table(results: list[Result]) -> str:
 
 def verdict(results: list[Result]) -> tuple[bool, str]:
     """Whether the targets hold at every rung, and the lines that say so."""
-    lines, held = [], bool(results)
+    lines: list[str] = []
+    held = True
     for rung in dict.fromkeys(result.rung for result in sorted(results, key=_place)):
         own = [result for result in results if result.rung == rung]
+        if not {"ten", "transformer"} <= {result.contender.name for result in own}:
+            continue
         bits = {c.name: mean(r.bits for r in own if r.contender == c) for c in {r.contender for r in own}}
         beyond = {c.name: mean(r.bits_beyond for r in own if r.contender == c) for c in {r.contender for r in own}}
         sizes = [result.parameters for result in own]
@@ -211,7 +215,9 @@ def verdict(results: list[Result]) -> tuple[bool, str]:
         words += [] if ahead is None else [f"{ahead:+.3f} ahead of paper (>= {AHEAD_OF_PAPER})"]
         words += [f"best: {min(bits, key=lambda name: bits[name])}"]
         lines.append(f"quality: {'ok' if good else 'MISSED'} at {rung.name}: {', '.join(words)}")
-    return held, "\n".join(lines) or "quality: MISSED: no rung was finished; give it more --minutes"
+    if not lines:
+        return False, "quality: MISSED: no rung was judged; give it more --minutes"
+    return held, "\n".join(lines)
 
 
 def report(results: list[Result], seeds: int, device: str, shown: str, summary: str, seconds: float) -> str:
