@@ -91,16 +91,17 @@ def _flat(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _import_torchao() -> ModuleType:
-    quiet = logging.getLogger("torchao")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)  # it warns of kernels for other machines that it cannot load and does not need
+    noisy = [logging.getLogger(name) for name in ("torchao", "torch.utils._pytree")]
+    levels = [logger.level for logger in noisy]
+    for logger in noisy:  # they warn of kernels for other machines and of torchao's own calls: nothing a user can mend
+        logger.setLevel(logging.ERROR)
     try:
-        optim = import_module("torchao.optim")
+        return import_module("torchao.optim")
     except ImportError as error:
         raise SpecError(
             f"train.optimizer: adamw8bit needs torchao ({error}); install it with pip install 'ten[lowbit]', "
             "or set train.optimizer to adamw"
         ) from error
     finally:
-        quiet.setLevel(level)
-    return optim
+        for logger, level in zip(noisy, levels, strict=True):
+            logger.setLevel(level)
