@@ -6,7 +6,7 @@ source, as bytes; files are held out by a hash of their name, and no model is to
 seeds. Each model is then read on rows of 4 times its training length: `beyond` is what it pays past that length.
 
 --quick is one small rung (5 minutes of two quiet cores). Without it: a ladder of sizes and lengths, cheapest first;
---minutes ends it at a rung. --gpu: 112M parameters in bf16, of all Python source that this interpreter can import.
+--minutes ends it early. --gpu: 112M parameters in bf16, of all Python source that this interpreter can import.
 
 Targets, at every rung: the default is 0.1 bits per byte ahead of the published form where that takes part, at most 0.01
 behind the transformer, and ahead of it beyond the training length. The order changes with the length of training.
@@ -24,7 +24,7 @@ import sysconfig
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import mean
@@ -99,8 +99,11 @@ def draw(text: Tensor, rows: int, length: int, generator: torch.Generator) -> Te
     return text[places + torch.arange(length + 1)].long()
 
 
-def train(rung: Rung, contender: Contender, seed: int, device: str) -> Result:
-    """Train one model and measure it on the text held out; on a CPU with one core and in fp32, else in bf16."""
+def train(rung: Rung, contender: Contender, seed: int, device: str, deadline: float) -> Result | None:
+    """Train one model and measure it on the text held out; on a CPU with one core and in fp32, else in bf16.
+
+    None where `deadline`, as time.time() tells it, comes first.
+    """
     if device == "cpu":
         torch.set_num_threads(1)
     text, held_out = corpus(device != "cpu")
@@ -113,6 +116,8 @@ def train(rung: Rung, contender: Contender, seed: int, device: str) -> Result:
     step_tokens = rung.rows * rung.seq_len
     began = _clock(device)
     for step in range(rung.steps):
+        if time.time() > deadline:
+            return None
         for group in optimizer.param_groups:
             group["lr"] = schedule.for_step(step * step_tokens, (step + 1) * step_tokens)
         with _precision(device):
@@ -152,28 +157,26 @@ def bits_by_position(model: LanguageModel | Transformer, held_out: Tensor, lengt
 
 
 def train_all(
-    rungs: Sequence[Rung], contenders: Sequence[Contender], seeds: int, jobs: int, device: str, minutes: float | None
+    rungs: Sequence[Rung], contenders: Sequence[Contender], seeds: int, jobs: int, device: str, minutes: float
 ) -> list[Result]:
     """Every contender with every seed, rung by rung, `jobs` at a time; a line for each that ends.
 
-    After `minutes` no further training begins, and contenders that lack a seed of a rung are left out of it.
+    What is not done after `minutes` is given up, and contenders that lack a seed of a rung are left out of it.
     """
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    deadline = time.time() + 60 * minutes
+    tasks = [(r, c, seed, device, deadline) for r in rungs for c in contenders for seed in range(seeds)]
     results: list[Result] = []
-    with pool:
-        tasks = [(r, c, seed, device) for r in rungs for c in contenders for seed in range(seeds)]
-        runs: list[Future[Result]] = [pool.submit(train, *task) for task in tasks]
-        for run in as_completed(runs):
-            if run.cancelled():
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for run in as_completed([pool.submit(train, *task) for task in tasks]):
+            last = run.result()
+            if last is None:
                 continue
-            results.append(run.result())
-            last = results[-1]
-            shown = f"{last.rung.name}, {last.contender.name}, seed {last.seed}: {last.bits:.4f}"
-            print(f"{len(results)}/{len(runs)}  {shown} bits/byte held out", flush=True)
-            if deadline is not None and time.monotonic() > deadline:
-                for later in runs:
-                    later.cancel()
+            results.append(last)
+            print(
+                f"{len(results)}/{len(tasks)}  {last.rung.name}, {last.contender.name}, seed {last.seed}: "
+                f"{last.bits:.4f} bits/byte held out, {last.bits_late:.4f} last half, {last.bits_beyond:.4f} beyond",
+                flush=True,
+            )
     done = Counter((result.rung, result.contender) for result in results)
     return [result for result in results if done[result.rung, result.contender] == seeds]
 
@@ -264,7 +267,7 @@ def main() -> int:
     scale.add_argument("--gpu", action="store_true", help="112M parameters on a CUDA GPU, one training at a time")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each model (default 2)")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 2), help="trainings at a time on a CPU")
-    parser.add_argument("--minutes", type=float, metavar="N", help="begin no training after so many minutes")
+    parser.add_argument("--minutes", type=float, default=math.inf, metavar="N", help="end after so many minutes")
     parser.add_argument("--report", type=Path, metavar="PATH", help="write the result there as Markdown")
     options = parser.parse_args()
     if options.gpu and not torch.cuda.is_available():

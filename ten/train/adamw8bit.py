@@ -19,8 +19,8 @@ class AdamW8bit:
     """torchao's AdamW8bit (block-wise 8-bit moments: Dettmers et al. 2022) as the optimizers here are.
 
     Blocks of 256; parameters below 4096 values, or not of whole blocks, keep moments of their own type. A bf16
-    parameter is rounded stochastically. On CUDA its update is compiled, a kernel a shape, in the first step; on a CPU,
-    where compiling needs a C++ compiler and a minute, it runs uncompiled.
+    parameter is rounded stochastically. On CUDA its update is compiled, a kernel a shape, in the first step; on a CPU
+    it runs uncompiled, because compiling there needs a C++ compiler and longer than a small run.
 
     Raises SpecError where torchao is not installed.
     """
