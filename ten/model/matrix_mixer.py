@@ -39,7 +39,7 @@ class MatrixMixer(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Memories spread evenly in log-tokens over the heads, phases from 1 down to 1 / max_memory over the keys.
+        """Memories spread evenly in log-tokens over the heads, phases from 1 down towards 1 / max_memory over the keys.
 
         Convolution at the identity and decays unchanged, as in `TenMixer`.
         """
