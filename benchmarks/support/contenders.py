@@ -15,7 +15,7 @@ VOCABULARY = 257
 STRETCH = 4
 """Rows of so many times the trained length are read as well."""
 
-Form = Literal["ten", "matrix", "fixed", "paper", "transformer"]
+Form = Literal["ten", "matrix", "paper", "transformer"]
 
 
 class Contender(NamedTuple):
@@ -78,7 +78,6 @@ def configuration(form: Form, rung: Rung) -> ModelConfig:
     """The configuration of a form that is ours."""
     changes: dict[Form, dict[str, object]] = {
         "ten": {},
-        "fixed": {"selective": False},
         "matrix": {"variant": "matrix", "coupling": False},
         "paper": {
             "variant": "paper",
