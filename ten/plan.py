@@ -8,7 +8,7 @@ from ten.data.manifest import Manifest
 from ten.errors import DataError
 from ten.hub.usual_splits import TRAIN
 from ten.job import LimitSettings
-from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
+from ten.model.cost import flops_per_token, parameters, state_bytes
 from ten.model.memory_table import LevelMemory, describe_level, memory_table
 from ten.preparation import Preparation
 from ten.quote.estimate import Quote, Work, quote
@@ -19,6 +19,7 @@ from ten.quote.volume import Source, volume
 from ten.text.download import is_fetched_whole
 from ten.text.tokens import trained_vocabulary
 from ten.text.units import text_bytes
+from ten.train.checkpoint_size import checkpoint_bytes, optimizer_bytes, weight_bytes
 from ten.train.length import run_tokens
 from ten.units import format_bytes, format_count, parse_bytes
 
@@ -96,7 +97,7 @@ def make_plan(job: Preparation, mfu: float | None = None) -> Plan:
     keeps_files = is_fetched_whole(job.corpus, keep=job.spec.data.keep_files or job.spec.mode == "full")
     raw = job.corpus.bytes if keeps_files and manifest is None else 0
     shards = manifest.bytes if manifest else epoch * (2 if vocabulary <= 2**16 else 4)
-    checkpoints = count * CHECKPOINT_BYTES_PER_WEIGHT * (job.spec.checkpoint.keep_last + 1)
+    checkpoints = checkpoint_bytes(model, vocabulary, train) * (job.spec.checkpoint.keep_last + 1)
     tokens, source = steps * step_tokens, _source(job, raw, shards, manifest is not None)
     moved = volume(source, tokens=tokens, epoch_tokens=epoch, checkpoint_bytes=checkpoints)
     work = Work(tokens=tokens, step_tokens=step_tokens, token_flops=per_token, vocabulary=vocabulary)
@@ -178,6 +179,7 @@ def describe_plan(plan: Plan) -> str:
         ("steps", f"{plan.steps:,} of {plan.step_tokens:,} tokens, rows of {plan.seq_len:,}"),
         ("compute", f"{plan.flops:.3g} FLOPs, {format_count(plan.flops_per_token)} per token"),
         *(("memory" if row is plan.memory[0] else "", describe_level(row)) for row in plan.memory),
+        *(() if plan.memory else (("memory", "unknown: of this variant it has not been counted"),)),
         ("disk", f"{shards} of shards ({packed}), {checkpoints} of checkpoints{raw}"),
         (
             "bytes",
@@ -240,6 +242,8 @@ def _memory(job: Preparation, vocabulary: int) -> tuple[LevelMemory, ...]:
         segment=train.segment,
         precision=train.precision,
         accumulates=train.gradient_accumulation > 1,
+        weight_bytes=weight_bytes(job.model, vocabulary, train),
+        optimizer_bytes=optimizer_bytes(job.model, vocabulary, train),
     )
 
 

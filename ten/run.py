@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from ten.data.fill import Fill
     from ten.data.loader import Loader
     from ten.model.lm import LanguageModel
-    from ten.train.adamw import AdamW
     from ten.train.backward import Backward
     from ten.train.checkpoint import Checkpoints
     from ten.train.distributed import World
     from ten.train.mirror import Mirror
+    from ten.train.optimizer import Optimizer
     from ten.train.training import Outcome
 
 
@@ -90,7 +90,7 @@ def _train(
     from ten.train.device import autocast, open_device, resolve_precision
     from ten.train.distributed import local_rank, open_world
     from ten.train.loop import train as train_loop
-    from ten.train.optim import build_optimizer
+    from ten.train.optim import build_optimizer, narrow_weights
     from ten.train.schedule import open_schedule
     from ten.train.step import Stepper
     from ten.train.training import Training
@@ -100,7 +100,8 @@ def _train(
     grace_s = parse_seconds(job.spec.limits.stop_grace)  # while rank 0 waits for the store, the others wait for it
     world = stack.enter_context(open_world(device, timeout_s=max(900.0, 2 * grace_s)))
     torch.manual_seed(settings.seed)
-    model = LanguageModel(job.model, job.tokenizer.vocabulary).to(device)
+    model = LanguageModel(job.model, job.tokenizer.vocabulary, z_loss=settings.z_loss).to(device)
+    narrow_weights(model, settings, model.no_decay_names())
     optimizer = build_optimizer(model, settings, model.no_decay_names())
     checkpoints = _open_checkpoints(job, attempt, model, optimizer, world, mirror)
     position = checkpoints.restore()
@@ -109,7 +110,7 @@ def _train(
     loader = _open_loader(job, attempt, fill, position.cursor, world)
     stack.callback(loader.close)
     beat = Heartbeat(lambda: stop.polled_at)
-    precision = resolve_precision(settings.precision, device)
+    precision = resolve_precision(settings.precision, device, settings.weights)
     run = Training(
         stepper=Stepper(
             model=model,
@@ -151,7 +152,7 @@ def _open_checkpoints(
     job: Preparation,
     attempt: Attempt,
     model: "LanguageModel",
-    optimizer: "AdamW",
+    optimizer: "Optimizer",
     world: "World",
     mirror: "Mirror | None",
 ) -> "Checkpoints":

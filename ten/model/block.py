@@ -1,20 +1,21 @@
 """One block of the model: mix over time, then over channels, each beside the residual stream (torch)."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ten.model.documents import Documents
+from ten.model.matrix_mixer import MatrixMixer
 from ten.model.mixer import LayerCarry, PaperMixer, TenMixer, initialise, weight_std
 from ten.model.presets import ModelConfig
 from ten.model.recompute import Runner, call, recomputed
 
 _NORM_EPSILON = 1e-6
+_MIXERS = {"ten": TenMixer, "matrix": MatrixMixer, "paper": PaperMixer}
 
 
 def normalisation(config: ModelConfig) -> nn.Module:
     """The variant's norm over the width: RMSNorm, or the published LayerNorm."""
-    kind = nn.RMSNorm if config.variant == "ten" else nn.LayerNorm
+    kind = nn.LayerNorm if config.variant == "paper" else nn.RMSNorm
     return kind(config.width, eps=_NORM_EPSILON)
 
 
@@ -24,9 +25,9 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.mixer_norm = normalisation(config)
-        self.mixer = TenMixer(config) if config.variant == "ten" else PaperMixer(config)
+        self.mixer = _MIXERS[config.variant](config)
         self.mlp_norm = normalisation(config)
-        self.mlp = SwiGLU(config) if config.variant == "ten" else SiLUMLP(config)
+        self.mlp = SiLUMLP(config) if config.variant == "paper" else SwiGLU(config)
 
     def forward(
         self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, recompute: bool = False
@@ -43,7 +44,7 @@ class Block(nn.Module):
 
     def _widen(self, x: Tensor, states: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
         """The residual stream past the mixer, and what the MLP's first product makes of it."""
-        x = x + self.mixer.output(states) * torch.sigmoid(gate)
+        x = x + self.mixer.output(states, gate)
         return x, self.mlp.widen(self.mlp_norm(x))
 
 

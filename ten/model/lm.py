@@ -42,15 +42,17 @@ class LanguageModel(nn.Module):
     handing the carry on, equals feeding it at once.
 
     The embedding is padded to `padded_vocabulary(vocabulary)` rows for the matrix units; the padding never gets
-    probability: `logits` leaves it out and `loss` masks it.
+    probability: `logits` leaves it out and `loss` masks it. `z_loss` is for the gradient of `loss`
+    (`linear_cross_entropy` defines it).
     """
 
-    def __init__(self, config: ModelConfig, vocabulary: int) -> None:
+    def __init__(self, config: ModelConfig, vocabulary: int, *, z_loss: float = 0.0) -> None:
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
         self.recompute: Recompute = "nothing"
         """What the backward pass computes again; may be set at any time, and changes no result."""
+        self.z_loss = z_loss
         self.embedding = nn.Embedding(padded_vocabulary(vocabulary), config.width)
         self.positions = nn.Embedding(config.positions, config.width) if config.positions else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -99,6 +101,7 @@ class LanguageModel(nn.Module):
             tokens[:, 1:].flatten(),
             vocabulary=self.vocabulary,
             token_weights=None if weights is None else weights.flatten(),
+            z_loss=self.z_loss,
         )
         return loss, carry
 

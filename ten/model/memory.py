@@ -61,6 +61,11 @@ class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
         return sum(msgspec.structs.astuple(self))
 
 
+def has_formula(config: ModelConfig) -> bool:
+    """Whether what the variant keeps has been counted."""
+    return config.variant != "matrix"
+
+
 def training_memory(
     config: ModelConfig,
     vocabulary: int,
@@ -71,37 +76,39 @@ def training_memory(
     segment: int,
     precision: Literal["fp32", "bf16"],
     accumulates: bool = True,
-    weight_bytes: int = _FLOAT32,
-    optimizer_bytes_per_weight: int = 2 * _FLOAT32,
+    weight_bytes: int | None = None,
+    optimizer_bytes: int | None = None,
     shards: int = 1,
     device: Literal["cpu", "cuda"] = "cuda",
 ) -> MemoryEstimate:
     """The most that one step takes on one of `shards` devices that share weights, gradients and optimizer.
 
-    Rows of `seq_len` tokens; `accumulates`: whether gradients of earlier micro-batches are there already.
+    For the variants that `has_formula` knows. Rows of `seq_len` tokens; `accumulates`: whether gradients of earlier
+    micro-batches are there already. Bytes of all weights, and of the optimizer's state: None for float32 and AdamW.
     """
-    count = parameters(config, vocabulary)
-    held = -(-count // shards)
+    stored = _FLOAT32 * parameters(config, vocabulary) if weight_bytes is None else weight_bytes
+    weights = -(-stored // shards)
+    moments = -(-(2 * stored if optimizer_bytes is None else optimizer_bytes) // shards)
     size = 2 if precision == "bf16" else _FLOAT32
     segmented = level == "segments" and segment < seq_len
     time = segment if segmented else seq_len
     tokens = micro_batch_rows * time
     activations = tokens * (config.layers * _kept(config, level, size, device) + shared_kept(config, device))
-    gradients = held * weight_bytes
+    gradients = weights
     if not accumulates and not segmented:  # they come as activations go
         gradients = max(0, gradients - activations)
     carries = 0
     if segmented:
         borders = -(-seq_len // time) - 1
         carries = (borders + 2) * micro_batch_rows * state_bytes(config)
-    moments = [
+    times = [
         (0, _loss_working(config, vocabulary, tokens, size, device)),
         (_block_working(config, level, tokens, size, device), _FLOAT32 * _head(config, vocabulary)),
     ]  # when the loss is computed; in the last block's backward pass, when the head's gradient waits for the table's
-    block, loss = max(moments, key=sum)
+    block, loss = max(times, key=sum)
     copied = {"keep": _matrices(config), "recompute": 0}.get(level, _projections(config))
     parts = {
-        "weights": held * weight_bytes, "gradients": gradients, "optimizer": held * optimizer_bytes_per_weight,
+        "weights": weights, "gradients": gradients, "optimizer": moments,
         "copies": size * copied if size < _FLOAT32 else 0, "activations": activations, "block": block, "loss": loss,
         "carries": carries,
     }  # fmt: skip

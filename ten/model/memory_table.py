@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from ten.hardware import known_gpus
-from ten.model.memory import LEVELS, Level, training_memory
+from ten.model.memory import LEVELS, Level, has_formula, training_memory
 from ten.model.presets import ModelConfig
 
 _USABLE = 0.93
@@ -33,8 +33,12 @@ def memory_table(
     segment: int,
     precision: Literal["auto", "fp32", "bf16"],
     accumulates: bool,
+    weight_bytes: int,
+    optimizer_bytes: int,
 ) -> tuple[LevelMemory, ...]:
-    """All levels of a job, fastest first."""
+    """All levels of a job, fastest first; none where the variant's memory is not known."""
+    if not has_formula(config):
+        return ()
     return tuple(
         _fitting(
             level,
@@ -47,6 +51,8 @@ def memory_table(
                 segment=segment,
                 precision="fp32" if precision == "fp32" else "bf16",
                 accumulates=accumulates,
+                weight_bytes=weight_bytes,
+                optimizer_bytes=optimizer_bytes,
             ).total,
         )
         for level in LEVELS

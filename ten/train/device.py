@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from ten.errors import SpecError
-from ten.train.settings import Precision
+from ten.train.settings import Precision, Weights
 
 
 def open_device(name: str, local_rank: int = 0) -> torch.device:
@@ -26,10 +26,10 @@ def open_device(name: str, local_rank: int = 0) -> torch.device:
     return device
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
-    """`auto` is bf16 on CUDA and fp32 elsewhere."""
+def resolve_precision(precision: Precision, device: torch.device, weights: Weights = "fp32") -> Literal["fp32", "bf16"]:
+    """`auto` is bf16 on CUDA and for bf16 weights, which have no other products, and fp32 elsewhere."""
     if precision == "auto":
-        return "bf16" if device.type == "cuda" else "fp32"
+        return "bf16" if device.type == "cuda" or weights == "bf16" else "fp32"
     return precision
 
 

@@ -6,9 +6,10 @@ from typing import Literal
 
 import torch
 
-from ten.model.memory import LEVELS, Level, MemoryEstimate, ladder, training_memory
+from ten.model.memory import LEVELS, Level, MemoryEstimate, has_formula, ladder, training_memory
 from ten.model.presets import ModelConfig
 from ten.train.backward import Backward
+from ten.train.checkpoint_size import optimizer_bytes, weight_bytes
 from ten.train.distributed import World
 from ten.train.ranks import number
 from ten.train.settings import TrainSettings
@@ -33,11 +34,15 @@ def open_backward(
     """The backward pass that `train.memory` asks for; with `auto`, ranks agree on the most modest of their choices."""
     if settings.memory != "auto":
         return Backward((settings.memory,), settings.segment)
+    if not has_formula(config):  # the fastest; whoever runs out of memory steps down
+        return Backward(LEVELS, settings.segment)
     estimates = {
         level: training_memory(
             config, vocabulary,
             seq_len=seq_len, micro_batch_rows=settings.micro_batch_rows, level=level, segment=settings.segment,
             precision=precision, accumulates=micro_batches > 1,
+            weight_bytes=weight_bytes(config, vocabulary, settings),
+            optimizer_bytes=optimizer_bytes(config, vocabulary, settings),
             device="cuda" if world.device.type == "cuda" else "cpu",
         )
         for level in LEVELS

@@ -18,6 +18,8 @@ Rate = Annotated[float, Meta(gt=0, le=1)]
 Precision = Literal["auto", "fp32", "bf16"]
 Memory = Literal["auto"] | Level
 DEFAULT_SEGMENT = 2048
+OptimizerName = Literal["adamw", "muon", "adamw8bit"]
+Weights = Literal["fp32", "bf16"]
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +35,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         int, Meta(ge=1, description="Micro-batches of one GPU summed into one optimizer step.")
     ] = 1
     precision: Annotated[
-        Precision, Meta(description="Matrix products in bf16 or fp32; weights are fp32. auto: bf16 on CUDA, else fp32.")
+        Precision, Meta(description="Matrix products in bf16 or fp32. auto: bf16 on CUDA, else fp32.")
     ] = "auto"
     memory: Annotated[
         Memory,
@@ -45,6 +47,20 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     segment: Annotated[Positive, Meta(description="Tokens of a row worked on at a time at train.memory: segments.")] = (
         DEFAULT_SEGMENT
     )
+    weights: Annotated[
+        Weights,
+        Meta(
+            description="Hidden matrices kept in fp32, or in bf16 with stochastic rounding, which needs bf16 matrix "
+            "products; tables, norms, biases and eigenvalues are fp32."
+        ),
+    ] = "fp32"
+    optimizer: Annotated[
+        OptimizerName,
+        Meta(
+            description="For hidden matrices: adamw; muon; adamw8bit, with moments in 8 bits (extra lowbit). AdamW for "
+            "all else."
+        ),
+    ] = "adamw"
     learning_rate: Annotated[
         Rate | None, Meta(description="Peak learning rate; unset: chosen from the model's width.")
     ] = None
@@ -59,10 +75,18 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = "wsd"
     decay: Annotated[float, Meta(ge=0, le=1, description="wsd only: last part of all tokens that decays.")] = 0.2
     weight_decay: Annotated[
-        float, Meta(ge=0, le=1, description="AdamW weight decay of matrices; eigenvalues, norms and biases have none.")
+        float, Meta(ge=0, le=1, description="Weight decay of matrices; eigenvalues, norms and biases have none.")
     ] = 0.1
     beta1: Annotated[float, Meta(ge=0, lt=1, description="AdamW decay of the gradient's running mean.")] = 0.9
     beta2: Annotated[float, Meta(ge=0, lt=1, description="AdamW decay of the squared gradient's running mean.")] = 0.95
+    z_loss: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Weight of the squared log-normaliser in the gradient (PaLM: 1e-4); not in the loss.",
+        ),
+    ] = 0.0
     clip_norm: Annotated[float, Meta(ge=0, description="Longest gradient allowed, in its 2-norm; 0 clips nothing.")] = (
         1.0
     )
@@ -83,6 +107,8 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.tokens is not None:
             _positive_count("train.tokens", self.tokens)
         _named("train.warmup", lambda: warmup_tokens(self.warmup, 10**9))
+        if self.weights == "bf16" and self.precision == "fp32":
+            raise SpecError("train.weights: bf16 needs bf16 matrix products; set train.precision to bf16 or auto")
 
 
 class CheckpointSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

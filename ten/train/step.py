@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ten.errors import TrainingDiverged
-from ten.train.adamw import AdamW
 from ten.train.backward import Autocast, Backward
 from ten.train.distributed import World
+from ten.train.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from ten.data.loader import StepBatch
@@ -45,7 +45,7 @@ class Stepper:
     """
 
     model: LanguageModel
-    optimizer: AdamW
+    optimizer: Optimizer
     world: World
     autocast: Autocast
     clip_norm: float

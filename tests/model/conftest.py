@@ -1,4 +1,4 @@
-"""Small models of both variants with every option on and off, for the tests of this folder."""
+"""Small models of all variants with every option on and off, for the tests of this folder."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +36,19 @@ _CHANGES: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
     "ten-bare": (
         TEN,
         {"selective": False, "input_gate": False, "convolution": 0, "input_scaling": False, "coupling": False},
+    ),
+    "matrix": (TEN, {"variant": "matrix", "coupling": False}),
+    "matrix-fixed": (TEN, {"variant": "matrix", "coupling": False, "selective": False}),
+    "matrix-bare": (
+        TEN,
+        {
+            "variant": "matrix",
+            "coupling": False,
+            "input_gate": False,
+            "convolution": 0,
+            "input_scaling": False,
+            "positions": 9,
+        },
     ),
     "paper": (PAPER, {}),
     "paper-fixed": (PAPER, {"selective": False}),

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ten.model.lm import Carry, LanguageModel, Recompute
 from ten.model.presets import ModelConfig
+from ten.train.optim import narrow_weights
+from ten.train.settings import TrainSettings
 
 B, T, VOCABULARY = 3, 17, 37
 Build = Callable[[ModelConfig], LanguageModel]
@@ -113,6 +115,36 @@ def test_the_loss_is_that_of_full_logits(model: LanguageModel) -> None:
     losses = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none").view(B, T - 1)
     torch.testing.assert_close(model.loss(tokens, starts[:, :-1]), losses.sum())
     torch.testing.assert_close(model.loss(tokens, starts[:, :-1], weights), (losses * weights).sum())
+
+
+def test_the_z_loss_changes_gradients_and_no_loss(configs: dict[str, ModelConfig], build: Build) -> None:
+    tokens, starts = tokens_and_starts()
+    model = build(configs["ten"])
+    weight = model.embedding.weight
+    found = []
+    for z_loss in (0.0, 1e-2):
+        model.z_loss = z_loss
+        loss = model.loss(tokens, starts[:, :-1])
+        found.append((loss.item(), torch.autograd.grad(loss, weight)[0]))
+    assert found[0][0] == found[1][0]
+    assert not torch.allclose(found[0][1], found[1][1])
+
+
+def test_hidden_matrices_in_bf16_leave_stream_and_carry_in_float32(config: ModelConfig) -> None:
+    torch.manual_seed(0)
+    model = LanguageModel(config, VOCABULARY)
+    narrow_weights(model, TrainSettings(weights="bf16"), model.no_decay_names())
+    tokens, starts = tokens_and_starts()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden, carry = model(tokens, starts)
+        loss = model.loss(tokens, starts[:, :-1])
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert hidden.dtype == torch.float32
+    assert {tensor.dtype for layer in carry.layers for tensor in layer} == {torch.float32}
+    for name, parameter in model.named_parameters():
+        wanted = torch.float32 if name in model.no_decay_names() else torch.bfloat16
+        assert parameter.dtype == wanted, name
+        assert parameter.grad is None or parameter.grad.dtype == wanted, name
 
 
 def test_logits_leave_out_the_padding(model: LanguageModel) -> None:

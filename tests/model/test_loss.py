@@ -34,6 +34,20 @@ def test_value_and_gradients_are_those_of_full_logits(chunk: int | None, weighte
     torch.testing.assert_close(torch.autograd.grad(loss * 0.7, [hidden, weight]), wanted)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("chunk", [7, None])
+def test_the_z_loss_is_in_the_gradient_and_not_in_the_value(chunk: int | None, weighted: bool) -> None:
+    hidden, weight, targets, token_weights = problem()
+    given = token_weights if weighted else None
+    scale = token_weights if weighted else torch.ones(N, dtype=torch.float64)
+    value = plain(hidden, weight, targets, given)
+    added = 0.3 * (torch.logsumexp(hidden @ weight[:V].t(), dim=1).square() * scale).sum()
+    wanted = torch.autograd.grad((value + added) * 0.7, [hidden, weight])
+    loss = linear_cross_entropy(hidden, weight, targets, vocabulary=V, token_weights=given, z_loss=0.3, chunk=chunk)
+    torch.testing.assert_close(loss, value)
+    torch.testing.assert_close(torch.autograd.grad(loss * 0.7, [hidden, weight]), wanted)
+
+
 def test_padded_rows_get_no_gradient() -> None:
     hidden, weight, targets, _ = problem()
     linear_cross_entropy(hidden, weight, targets, vocabulary=V).backward()  # type: ignore[no-untyped-call]
