@@ -1,4 +1,4 @@
-"""The plan verb: what a job will take, counted before anything is made. No torch."""
+"""What a job will take, counted before anything is made."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,10 @@ from ten.errors import DataError
 from ten.hub.usual_splits import TRAIN
 from ten.job import LimitSettings
 from ten.model.cost import flops_per_token, parameters, state_bytes
-from ten.model.memory_table import LevelMemory, describe_level, memory_table
+from ten.model.memory_table import LevelMemory, memory_table
 from ten.preparation import Preparation
 from ten.quote.estimate import Quote, Work, quote
 from ten.quote.machines import Machine, machines
-from ten.quote.table import describe_quotes
 from ten.quote.utilization import measured_by_runs, state, utilization
 from ten.quote.volume import Source, volume
 from ten.text.download import is_fetched_whole
@@ -21,7 +20,7 @@ from ten.text.tokens import trained_vocabulary
 from ten.text.units import text_bytes
 from ten.train.checkpoint_size import checkpoint_bytes, optimizer_bytes, weight_bytes
 from ten.train.length import run_tokens
-from ten.units import format_bytes, format_count, parse_bytes
+from ten.units import parse_bytes
 
 UNTRAINED_BYTES_PER_TOKEN = 3.5
 """Bytes of text per token assumed where the tokenizer is still to be trained."""
@@ -158,50 +157,6 @@ def _text(job: Preparation, notes: list[str]) -> _Text:
     if job.spec.data.subset_size is not None:
         notes.append("and data.subset_size not counted before it is")
     return _Text(trained, None, epoch, None)
-
-
-def describe_plan(plan: Plan) -> str:
-    """A plan for people."""
-    packed = "packed" if plan.packed else "to be packed"
-    shards, checkpoints = format_bytes(plan.pack_bytes), format_bytes(plan.checkpoint_bytes)
-    raw = f", raw files: {format_bytes(plan.raw_bytes)}, kept in cache_dir" if plan.raw_bytes else ""
-    identity = f", pack {plan.fingerprint[:12]}" if plan.fingerprint else ""
-    lines = [
-        ("run", f"{plan.run} (mode {plan.mode})"),
-        ("model", f"{plan.config}: {plan.parameters:,} parameters, vocabulary {plan.vocabulary:,} ({plan.tokenizer})"),
-        (
-            "data",
-            f"{plan.dataset} ({plan.revision}): {plan.files:,} files, {format_bytes(plan.corpus_bytes)}{identity}",
-        ),
-        *_hub_lines(plan),
-        ("epoch", f"about {format_count(plan.epoch_tokens)} tokens"),
-        ("length", f"{plan.tokens:,} tokens = {plan.epochs:g} epochs"),
-        ("steps", f"{plan.steps:,} of {plan.step_tokens:,} tokens, rows of {plan.seq_len:,}"),
-        ("compute", f"{plan.flops:.3g} FLOPs, {format_count(plan.flops_per_token)} per token"),
-        *(("memory" if row is plan.memory[0] else "", describe_level(row)) for row in plan.memory),
-        *(() if plan.memory else (("memory", "unknown: of this variant it has not been counted"),)),
-        ("disk", f"{shards} of shards ({packed}), {checkpoints} of checkpoints{raw}"),
-        (
-            "bytes",
-            f"{format_bytes(plan.download_bytes)} to download at most, {format_bytes(plan.packing_bytes)} to pack, "
-            f"{format_bytes(plan.kept_bytes)} to keep on this disk at most",
-        ),
-        ("carry", f"{format_bytes(plan.state_bytes)} per sequence while generating, at any length"),
-        *(("note", note) for note in plan.notes),
-    ]
-    told = [f"{name:<8} {text}" for name, text in lines]
-    if plan.quotes:
-        told += ["", *describe_quotes(plan.quotes, plan.config, plan.tokens, plan.limits)]
-    return "\n".join(told)
-
-
-def _hub_lines(plan: Plan) -> list[tuple[str, str]]:
-    """What of a repository at the hub is read."""
-    if plan.repository is None:
-        return []
-    config = f"config {plan.hub_config}, " if plan.hub_config else ""
-    column = f", text column {plan.text_column}" if plan.text_column else ""
-    return [("hub", f"{plan.repository}, {config}split {plan.split}{column}, commit {plan.revision}")]
 
 
 def _source(job: Preparation, raw: int, shards: int, is_packed: bool) -> Source:
