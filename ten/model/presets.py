@@ -13,7 +13,7 @@ from ten.errors import SpecError
 from ten.settings import nearest
 
 Variant = Literal["ten", "paper"]
-Backend = Literal["auto", "reference", "chunked"]
+Backend = Literal["auto", "reference", "chunked", "fused"]
 """The backends of `ten.scan`, which says so itself only after importing torch; a test holds the two equal."""
 VOCABULARY_MULTIPLE = 128
 _PAPER_LACKS: dict[str, Any] = {"input_gate": False, "convolution": 0, "input_scaling": False}

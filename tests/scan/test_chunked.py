@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ten.scan import chunked, scan
-from ten.scan.chunked import chunked_scan
+from ten.scan.chunked import chunked_forward
 from ten.scan.reference import reference_scan
 
 Args = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
