@@ -7,7 +7,6 @@ atomics, so the same arguments give the same bits.
 """
 
 import math
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -134,9 +133,7 @@ class _Launch:
         """One warp for each row, place in time and block of eigenstates; nothing is staged in shared memory."""
         size = min(block, 1 << (self.width - 1).bit_length())
         programs = self.rows * places * -(-self.width // size)
-        kernel[(programs,)](
-            *args, K=self.width, BLOCK=size, num_warps=1, num_stages=1, enable_fp_fusion=True, **flags
-        )
+        kernel[(programs,)](*args, K=self.width, BLOCK=size, num_warps=1, num_stages=1, enable_fp_fusion=True, **flags)
 
     def gradient(self, like: Tensor) -> Tensor:
         """Room for one gradient in eigenvalues: a step each where they move with time, else a chunk each."""

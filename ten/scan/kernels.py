@@ -13,6 +13,8 @@ the last one what is left. Offsets have 64 bits. What a program computes is defi
 import triton
 import triton.language as tl
 
+from ten.scan.lanes import both, eigenvalue, fixed_parts, load_pair, place, store_pair, times
+
 INTERPRETED = triton.knobs.runtime.interpret
 """Whether TRITON_INTERPRET=1 runs the kernels on the CPU, for tests."""
 # Steps, and chunk edges, whose loads are under way at once.
@@ -31,10 +33,10 @@ def chunk_ends(
     Forward: the last state from a zero state, of all chunks but the last. Reverse: u_t = conj(λ_t)(dh_t + u_{t+1})
     at the first step from a zero, with conjugate products, of all chunks but the first.
     """
-    row, edge, k, lanes = _place(chunks - 1, K, BLOCK)
+    row, edge, k, lanes = place(chunks - 1, K, BLOCK)
     start = (edge + 1 if REVERSE else edge) * chunk
     stop = tl.minimum(start + chunk, steps)
-    decay, cos, sin = _fixed(log_decay, phase, k, lanes, MOVING_DECAY, MOVING_PHASE)
+    decay, cos, sin = fixed_parts(log_decay, phase, k, lanes, MOVING_DECAY, MOVING_PHASE)
     re = tl.zeros([BLOCK], tl.float32)
     im = tl.zeros([BLOCK], tl.float32)
     product_re = re + 1.0
@@ -45,50 +47,50 @@ def chunk_ends(
             t = stop - 1 - first - j if REVERSE else start + first + j
             inside = (t >= start) & (t < stop)
             at = row * steps + t
-            here = _both(inside, lanes)
-            push = _load_pair(values, at, k, here, K)
-            lam = _eigenvalue(
+            here = both(inside, lanes)
+            push = load_pair(values, at, k, here, K)
+            lam = eigenvalue(
                 log_decay, phase, starts, at, k, here, inside, decay, cos, sin, K, MOVING_DECAY, MOVING_PHASE
             )
             group = group + ((push, lam, inside),)
         for j in tl.static_range(STEPS):
             push, lam, inside = group[j]
             if REVERSE:
-                new_re, new_im = _times(lam[0], -lam[1], re + push[0], im + push[1])
-                turn_re, turn_im = _times(lam[0], -lam[1], product_re, product_im)
+                new_re, new_im = times(lam[0], -lam[1], re + push[0], im + push[1])
+                turn_re, turn_im = times(lam[0], -lam[1], product_re, product_im)
             else:
-                new_re, new_im = _times(lam[0], lam[1], re, im)
+                new_re, new_im = times(lam[0], lam[1], re, im)
                 new_re += push[0]
                 new_im += push[1]
-                turn_re, turn_im = _times(lam[0], lam[1], product_re, product_im)
+                turn_re, turn_im = times(lam[0], lam[1], product_re, product_im)
             re = tl.where(inside, new_re, re)
             im = tl.where(inside, new_im, im)
             product_re = tl.where(inside, turn_re, product_re)
             product_im = tl.where(inside, turn_im, product_im)
-    _store_pair(ends, row * (chunks - 1) + edge, k, lanes, re, im, K)
-    _store_pair(products, row * (chunks - 1) + edge, k, lanes, product_re, product_im, K)
+    store_pair(ends, row * (chunks - 1) + edge, k, lanes, re, im, K)
+    store_pair(products, row * (chunks - 1) + edge, k, lanes, product_re, product_im, K)
 
 
 @triton.jit(do_not_specialize=["chunks"])
 def carry_over(carry, ends, products, entering, chunks, K: tl.constexpr, BLOCK: tl.constexpr, REVERSE: tl.constexpr):
     """The state that enters each chunk, (B, N, 2K), from `carry` (B, 2K); REVERSE: from the last chunk to the first."""
-    row, _, k, lanes = _place(1, K, BLOCK)
+    row, _, k, lanes = place(1, K, BLOCK)
     edges = chunks - 1
-    re, im = _load_pair(carry, row, k, lanes, K)
-    _store_pair(entering, row * chunks + (edges if REVERSE else 0), k, lanes, re, im, K)
+    re, im = load_pair(carry, row, k, lanes, K)
+    store_pair(entering, row * chunks + (edges if REVERSE else 0), k, lanes, re, im, K)
     for first in range(0, edges, EDGES):
         group = ()
         for j in tl.static_range(EDGES):
             edge = edges - 1 - first - j if REVERSE else first + j
-            inside = _both(first + j < edges, lanes)
-            end = _load_pair(ends, row * edges + edge, k, inside, K)
-            group = group + ((end, _load_pair(products, row * edges + edge, k, inside, K), edge, inside),)
+            inside = both(first + j < edges, lanes)
+            end = load_pair(ends, row * edges + edge, k, inside, K)
+            group = group + ((end, load_pair(products, row * edges + edge, k, inside, K), edge, inside),)
         for j in tl.static_range(EDGES):
             end, product, edge, inside = group[j]
-            re, im = _times(product[0], product[1], re, im)
+            re, im = times(product[0], product[1], re, im)
             re += end[0]
             im += end[1]
-            _store_pair(entering, row * chunks + (edge if REVERSE else edge + 1), k, inside, re, im, K)
+            store_pair(entering, row * chunks + (edge if REVERSE else edge + 1), k, inside, re, im, K)
 
 
 @triton.jit(do_not_specialize=["steps", "chunk", "chunks"])
@@ -97,30 +99,30 @@ def all_states(
     K: tl.constexpr, BLOCK: tl.constexpr, MOVING_DECAY: tl.constexpr, MOVING_PHASE: tl.constexpr,
 ):  # fmt: skip
     """States (B, T, 2K) from those `entering` each chunk, and the last one (B, 2K)."""
-    row, edge, k, lanes = _place(chunks, K, BLOCK)
+    row, edge, k, lanes = place(chunks, K, BLOCK)
     start = edge * chunk
     stop = tl.minimum(start + chunk, steps)
-    decay, cos, sin = _fixed(log_decay, phase, k, lanes, MOVING_DECAY, MOVING_PHASE)
-    re, im = _load_pair(entering, row * chunks + edge, k, lanes, K)
+    decay, cos, sin = fixed_parts(log_decay, phase, k, lanes, MOVING_DECAY, MOVING_PHASE)
+    re, im = load_pair(entering, row * chunks + edge, k, lanes, K)
     for first in range(0, chunk, STEPS):
         group = ()
         for j in tl.static_range(STEPS):
             t = start + first + j
             inside = t < stop
             at = row * steps + t
-            here = _both(inside, lanes)
-            push = _load_pair(values, at, k, here, K)
-            lam = _eigenvalue(
+            here = both(inside, lanes)
+            push = load_pair(values, at, k, here, K)
+            lam = eigenvalue(
                 log_decay, phase, starts, at, k, here, inside, decay, cos, sin, K, MOVING_DECAY, MOVING_PHASE
             )
             group = group + ((push, lam, here, inside, at),)
         for j in tl.static_range(STEPS):
             push, lam, here, inside, at = group[j]
-            new_re, new_im = _times(lam[0], lam[1], re, im)
+            new_re, new_im = times(lam[0], lam[1], re, im)
             re = tl.where(inside, new_re + push[0], re)
             im = tl.where(inside, new_im + push[1], im)
-            _store_pair(states, at, k, here, re, im, K)
-    _store_pair(final, row, k, _both(edge == chunks - 1, lanes), re, im, K)
+            store_pair(states, at, k, here, re, im, K)
+    store_pair(final, row, k, both(edge == chunks - 1, lanes), re, im, K)
 
 
 @triton.jit(do_not_specialize=["steps", "chunk", "chunks"])
@@ -135,11 +137,11 @@ def all_gradients(
     before a step it is u_t conj(h_{t-1}); the shorter g_t conj(h_t - x_t) would lose all digits to states in bf16.
     The first step's h_{t-1} is the carry, in fp32: its gradient is added last.
     """
-    row, edge, k, lanes = _place(chunks, K, BLOCK)
+    row, edge, k, lanes = place(chunks, K, BLOCK)
     start = edge * chunk
     stop = tl.minimum(start + chunk, steps)
-    decay, cos, sin = _fixed(log_decay, phase, k, lanes, MOVING_DECAY, MOVING_PHASE)
-    re, im = _load_pair(arriving, row * chunks + edge, k, lanes, K)
+    decay, cos, sin = fixed_parts(log_decay, phase, k, lanes, MOVING_DECAY, MOVING_PHASE)
+    re, im = load_pair(arriving, row * chunks + edge, k, lanes, K)
     decay_sum = tl.zeros([BLOCK], tl.float32)
     phase_sum = tl.zeros([BLOCK], tl.float32)
     for first in range(0, chunk, STEPS):
@@ -148,31 +150,31 @@ def all_gradients(
             t = stop - 1 - first - j
             inside = t >= start
             at = row * steps + t
-            here = _both(inside, lanes)
-            push = _load_pair(d_states, at, k, here, K)
-            lam = _eigenvalue(
+            here = both(inside, lanes)
+            push = load_pair(d_states, at, k, here, K)
+            lam = eigenvalue(
                 log_decay, phase, starts, at, k, here, inside, decay, cos, sin, K, MOVING_DECAY, MOVING_PHASE
             )
-            memory = _load_pair(states, at - 1, k, _both(inside & (t > 0), lanes), K)
+            memory = load_pair(states, at - 1, k, both(inside & (t > 0), lanes), K)
             group = group + ((push, lam, memory, here, inside, at),)
         for j in tl.static_range(STEPS):
             push, lam, memory, here, inside, at = group[j]
             push_re = push[0] + re
             push_im = push[1] + im
-            _store_pair(d_inputs, at, k, here, push_re, push_im, K)
-            new_re, new_im = _times(lam[0], -lam[1], push_re, push_im)
+            store_pair(d_inputs, at, k, here, push_re, push_im, K)
+            new_re, new_im = times(lam[0], -lam[1], push_re, push_im)
             re = tl.where(inside, new_re, re)
             im = tl.where(inside, new_im, im)
-            decay_slope, phase_slope = _times(re, im, memory[0], -memory[1])
+            decay_slope, phase_slope = times(re, im, memory[0], -memory[1])
             if MOVING_DECAY:
                 tl.store(d_log_decay + at * K + k, decay_slope, mask=here)
             if MOVING_PHASE:
                 tl.store(d_phase + at * K + k, phase_slope, mask=here)
             decay_sum += decay_slope
             phase_sum += phase_slope
-    head = _both(edge == 0, lanes)
-    memory = _load_pair(carry, row, k, head, K)
-    decay_slope, phase_slope = _times(re, im, memory[0], -memory[1])
+    head = both(edge == 0, lanes)
+    memory = load_pair(carry, row, k, head, K)
+    decay_slope, phase_slope = times(re, im, memory[0], -memory[1])
     if MOVING_DECAY:
         tl.store(d_log_decay + row * steps * K + k, decay_slope, mask=head)
     else:
@@ -181,82 +183,4 @@ def all_gradients(
         tl.store(d_phase + row * steps * K + k, phase_slope, mask=head)
     else:
         tl.store(d_phase + (row * chunks + edge) * K + k, phase_sum + phase_slope, mask=lanes)
-    _store_pair(d_carry, row, k, head, re, im, K)
-
-
-@triton.jit
-def _place(edges, K: tl.constexpr, BLOCK: tl.constexpr):
-    """This program's row, its edge or chunk among `edges`, its eigenstates, and which of them there are."""
-    blocks: tl.constexpr = (K + BLOCK - 1) // BLOCK
-    program = tl.program_id(0).to(tl.int64)
-    k = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
-    return program // blocks // edges, program // blocks % edges, k, k < K
-
-
-@triton.jit
-def _both(inside, lanes):
-    """`lanes` where the scalar `inside` holds; Triton's interpreter has no & of the two."""
-    return tl.where(inside, lanes, False)
-
-
-@triton.jit
-def _fixed(log_decay, phase, k, lanes, MOVING_DECAY: tl.constexpr, MOVING_PHASE: tl.constexpr):
-    """|λ|, cos and sin of arg λ where they do not move with time."""
-    decay = 1.0
-    cos = 1.0
-    sin = 0.0
-    if not MOVING_DECAY:
-        decay = _decay(tl.load(log_decay + k, mask=lanes, other=0.0))
-    if not MOVING_PHASE:
-        angle = tl.load(phase + k, mask=lanes, other=0.0)
-        cos = tl.cos(angle)
-        sin = tl.sin(angle)
-    return decay, cos, sin
-
-
-@triton.jit
-def _eigenvalue(
-    log_decay, phase, starts, at, k, here, inside, decay, cos, sin,
-    K: tl.constexpr, MOVING_DECAY: tl.constexpr, MOVING_PHASE: tl.constexpr,
-):  # fmt: skip
-    """λ as a pair at step `at` of (B T); `decay`, `cos` and `sin` are those of `_fixed`."""
-    if MOVING_DECAY:
-        decay = _decay(tl.load(log_decay + at * K + k, mask=here, other=0.0))
-    if MOVING_PHASE:
-        angle = tl.load(phase + at * K + k, mask=here, other=0.0)
-        cos = tl.cos(angle)
-        sin = tl.sin(angle)
-    if starts is not None:
-        decay = tl.where(tl.load(starts + at, mask=inside, other=0) != 0, 0.0, decay)
-    return decay * cos, decay * sin
-
-
-@triton.jit
-def _decay(log_decay):
-    """exp, to half a unit in the last place near 1: the device's own is off by two, which would change long memories."""
-    x = tl.minimum(tl.maximum(log_decay, -0.25), 0.25)
-    series = 1.0 + x * (1 / 5) * (1.0 + x * (1 / 6) * (1.0 + x * (1 / 7)))
-    series = x * (1.0 + x * (1 / 2) * (1.0 + x * (1 / 3) * (1.0 + x * (1 / 4) * series)))
-    return tl.where(tl.abs(log_decay) < 0.25, 1.0 + series, tl.exp(log_decay))
-
-
-@triton.jit
-def _times(left_re, left_im, right_re, right_im):
-    return left_re * right_re - left_im * right_im, left_re * right_im + left_im * right_re
-
-
-@triton.jit
-def _load_pair(values, at, k, here, K: tl.constexpr):
-    """Row `at` of (..., 2K) in fp32; zeros where not `here`."""
-    place = values + at * (2 * K) + k
-    re = tl.load(place, mask=here, other=0.0).to(tl.float32)
-    im = tl.load(place + K, mask=here, other=0.0).to(tl.float32)
-    return re, im
-
-
-@triton.jit
-def _store_pair(values, at, k, here, re, im, K: tl.constexpr):
-    """Row `at` of (..., 2K), in the dtype it has."""
-    place = values + at * (2 * K) + k
-    tl.store(place, re.to(values.dtype.element_ty), mask=here)
-    tl.store(place + K, im.to(values.dtype.element_ty), mask=here)
+    store_pair(d_carry, row, k, head, re, im, K)

@@ -1,4 +1,4 @@
-"""A scan as an operator of torch: one opaque node to `torch.compile`, differentiated once, at no cost to who runs eagerly.
+"""A scan as an operator of torch: one node of a graph to `torch.compile`, with its gradient, whatever its kernels are.
 
 It is registered piece by piece: `torch.library.custom_op` would import torch's compiler with the first call.
 """
@@ -15,7 +15,7 @@ Forward = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None, int | None], 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor]
 Backward = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor, int | None], Gradients]
 
-_LIBRARY = torch.library.Library("ten", "DEF")
+_LIBRARY = torch.library.Library("ten", "DEF")  # type: ignore[no-untyped-call]
 _EIGEN = "Tensor log_decay, Tensor phase, Tensor carry, Tensor? starts"
 
 
@@ -36,7 +36,7 @@ def scan_operator(name: str, forward: Forward, backward: Backward) -> Callable[.
     def differentiate(ctx: Any, d_states: Tensor, d_final: Tensor) -> tuple[Tensor | None, ...]:
         # Refused here: the gradient's operator has none of its own, and would lose the second derivative in silence.
         if torch.is_grad_enabled():
-            raise RuntimeError(f"the {name} scan has first derivatives only (create_graph=True); use backend='reference'")
+            raise RuntimeError("the scan has first derivatives only (create_graph=True); use backend='reference'")
         return *gradients(d_states, d_final, *ctx.saved_tensors, ctx.chunk), None, None
 
     torch.library.register_autograd(f"ten::{name}_scan", differentiate, setup_context=_save, lib=_LIBRARY)
@@ -45,8 +45,8 @@ def scan_operator(name: str, forward: Forward, backward: Backward) -> Callable[.
 
 def _register(schema: str, kernel: Callable[..., Any], fake: Callable[..., Any]) -> Callable[..., Any]:
     name = schema[: schema.index("(")]
-    _LIBRARY.define(schema)
-    _LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")
+    _LIBRARY.define(schema)  # type: ignore[no-untyped-call]
+    _LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"ten::{name}", fake, lib=_LIBRARY)
     operator: Callable[..., Any] = getattr(torch.ops.ten, name).default
     return operator

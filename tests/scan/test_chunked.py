@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from ten.scan import chunked, scan
-from ten.scan.chunked import chunked_forward
 from ten.scan.reference import reference_scan
 
 Args = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
@@ -26,9 +25,14 @@ def make_args(steps: int, *, rows: int = 2, width: int = 3, starts: bool = True)
     )
 
 
+def chunked_scan(args: Args, chunk: int | None = None) -> tuple[Tensor, Tensor]:
+    result: tuple[Tensor, Tensor] = torch.ops.ten.chunked_scan(*args, chunk)
+    return result
+
+
 def results(args: Args, chunk: int | None) -> list[Tensor]:
     """States, final carry and the four gradients; `chunk` None is the reference."""
-    states, final = reference_scan(*args) if chunk is None else chunked_scan(*args, chunk=chunk)
+    states, final = reference_scan(*args) if chunk is None else chunked_scan(args, chunk)
     loss = states.square().sum() + final.square().sum()
     return [states, final, *torch.autograd.grad(loss, [arg for arg in args[:4] if arg is not None])]
 
@@ -60,7 +64,7 @@ def test_a_long_scan_calls_itself_for_the_chunk_edges(monkeypatch: pytest.Monkey
         return forward(inputs, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(chunked, "_forward", recording)
-    chunked_scan(*make_args(515, width=1), chunk=8)
+    chunked_scan(make_args(515, width=1), chunk=8)
     assert lengths == [515, 64, 8]
 
 
@@ -79,6 +83,6 @@ def test_only_the_states_are_saved_at_full_length_with_fixed_eigenvalues() -> No
 
 def test_a_second_derivative_is_refused_by_name() -> None:
     args = make_args(9)
-    states, _ = chunked_scan(*args)
+    states, _ = chunked_scan(args)
     with pytest.raises(RuntimeError, match="first derivatives only"):
         torch.autograd.grad(states.sum(), args[0], create_graph=True)
