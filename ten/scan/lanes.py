@@ -1,4 +1,4 @@
-"""What a lane of the fused backend's kernels does at one step (Triton): its place, its eigenvalue, its complex pairs."""
+"""What a lane of the fused kernels does at one step, in Triton: its place, its eigenvalue, its complex pairs."""
 
 import triton
 import triton.language as tl
@@ -65,6 +65,7 @@ def decay_of(log_decay):
 
 @triton.jit
 def times(left_re, left_im, right_re, right_im):
+    """left · right, complex."""
     return left_re * right_re - left_im * right_im, left_re * right_im + left_im * right_re
 
 
