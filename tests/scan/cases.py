@@ -77,6 +77,11 @@ def make_case(
     )
 
 
+def doubled(case: Case) -> Case:
+    """The same in fp64."""
+    return replace(case, **{name: getattr(case, name).double() for name in LEAVES})
+
+
 def complex_loop(case: Case) -> tuple[Tensor, Tensor]:
     """The definition in complex128, one step at a time, differentiated by autograd."""
     real, imag = case.inputs.double().chunk(2, -1)

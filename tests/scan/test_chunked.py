@@ -1,11 +1,14 @@
 """The chunked backend: chunk lengths, spans, recursion, what it saves, and what it refuses."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from ten.scan import chunked, scan
 from ten.scan.reference import reference_scan
+from tests.scan.cases import assert_close, doubled, gradients, make_case
 
 Args = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
 
@@ -66,6 +69,17 @@ def test_a_long_scan_calls_itself_for_the_chunk_edges(monkeypatch: pytest.Monkey
     monkeypatch.setattr(chunked, "_forward", recording)
     chunked_scan(make_args(515, width=1), chunk=8)
     assert lengths == [515, 64, 8]
+
+
+def test_a_million_steps_do_not_drift() -> None:
+    case = make_case((1, 1 << 20, 3), decay="fixed", dtype=torch.float32)
+    case = replace(case, log_decay=-1 / torch.tensor([3.0, 100.0, 8000.0]))
+    found = []
+    for leaves in (case.leaves(), doubled(case).leaves()):
+        states, final = leaves.run("chunked")
+        found.append({"states": states, "final": final, **gradients(leaves, states, final, "both")})
+    for name, wanted in found[1].items():
+        assert_close(name, found[0][name], wanted, 2e-3)
 
 
 def test_only_the_states_are_saved_at_full_length_with_fixed_eigenvalues() -> None:
