@@ -15,7 +15,8 @@ from ten.scan import scan
 DESCRIPTION = """\
 Times forward + backward of the scan on one core, or on a CUDA device where there is one, in ns per token and
 eigenstate (lower is better). All contenders of a shape take turns within a round, so that a busy machine slows them
-alike; 'min' is the best round, 'median' the middle one. 'x FFT' is how many times faster than the FFT convolution (fixed eigenvalues only) the best round is.
+alike; 'min' is the best round, 'median' the middle one. 'x FFT' is how many times faster than the FFT convolution
+(fixed eigenvalues only) the best round is.
 
 cases   fixed            log_decay (K,), phase (K,)
         selective        log_decay (B, T, K), phase (K,): the default model
@@ -53,12 +54,13 @@ class Contender:
         return time.perf_counter() - begin
 
     def _device_seconds(self, d_states: Tensor) -> float:
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         begin.record()
         self._pass(d_states)
         end.record()
         end.synchronize()
-        return begin.elapsed_time(end) / 1e3
+        return float(begin.elapsed_time(end)) / 1e3
 
     def _pass(self, d_states: Tensor) -> None:
         torch.autograd.grad(self.run(*self.leaves), self.leaves, d_states)

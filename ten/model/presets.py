@@ -62,7 +62,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     min_memory: Annotated[_Tokens | None, Meta(description="shortest memory at the start, in tokens")] = None
     max_memory: Annotated[_Tokens | None, Meta(description="longest memory at the start, in tokens")] = None
     positions: Annotated[_Count | None, Meta(description="rows of a learned position table; 0: none")] = None
-    backend: Annotated[Backend | None, Meta(description="how the scan is computed")] = None
+    backend: Annotated[Backend | None, Meta(description="the scan: auto, reference, chunked or fused (CUDA)")] = None
     recompute: Annotated[bool | None, Meta(description="recompute activations to save memory")] = None
 
 

@@ -29,7 +29,7 @@ _LEAST_CAPABILITY = (8, 0)
 @cache
 def fused_runs_on(device: torch.device) -> bool:
     """Whether this device can run the kernels: CUDA, compute capability 8.0 (bf16) or above, triton installed."""
-    if device.type != "cuda" or find_spec("triton") is None:
+    if device.type != "cuda" or torch.version.cuda is None or find_spec("triton") is None:
         return False
     return torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY
 
