@@ -72,6 +72,7 @@ def fused_backward(
     values = d_states.contiguous()
     d_log_decay, d_phase = launch.gradient(log_decay), launch.gradient(phase)
     with launch.device():
+        # d_carry holds d_final until the last kernel, which reads it before it writes if there is one chunk
         arriving = launch.entering(values, d_carry, reverse=True)
         results = (d_inputs, d_log_decay, d_phase, d_carry)
         launch.walk(_kernels().all_gradients, values, *launch.eigen, carry.contiguous(), states, arriving, *results)
