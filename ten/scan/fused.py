@@ -7,10 +7,14 @@ atomics, so the same arguments give the same bits.
 """
 
 import math
+import os
+import sysconfig
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 from typing import Any
 
 import torch
@@ -27,11 +31,22 @@ _LEAST_CAPABILITY = (8, 0)
 
 
 @cache
-def fused_runs_on(device: torch.device) -> bool:
-    """Whether this device can run the kernels: CUDA, compute capability 8.0 (bf16) or above, triton installed."""
-    if device.type != "cuda" or torch.version.cuda is None or find_spec("triton") is None:
-        return False
-    return torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY
+def fused_lacks(device: torch.device) -> str | None:
+    """What is missing to run the kernels on this device; None where nothing is.
+
+    Triton builds what launches a kernel in C, so the machine must have a compiler and Python's headers.
+    """
+    if device.type != "cuda" or torch.version.cuda is None:
+        return "a CUDA device"
+    if torch.cuda.get_device_capability(device) < _LEAST_CAPABILITY:
+        return "compute capability 8.0 or above"
+    if find_spec("triton") is None:
+        return "the package triton"
+    if not (os.environ.get("CC") or which("gcc") or which("clang")):
+        return "a C compiler (gcc or clang) for triton"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "Python's headers (Python.h) for triton"
+    return None
 
 
 def fused_forward(
@@ -157,10 +172,10 @@ def _total(gradient: Tensor, like: Tensor) -> Tensor:
 def _check(inputs: Tensor) -> None:
     if inputs.dtype == torch.float64:
         raise ValueError("the fused scan keeps its state in float32: use backend 'chunked' for float64 inputs")
-    if not fused_runs_on(inputs.device) and not (find_spec("triton") and _kernels().INTERPRETED):
+    missing = fused_lacks(inputs.device)
+    if missing and not (find_spec("triton") and _kernels().INTERPRETED):
         raise ValueError(
-            f"the fused scan cannot run on {inputs.device}: it needs triton and a CUDA device of compute capability "
-            "8.0 or above; use backend 'chunked' or 'auto'"
+            f"the fused scan cannot run on {inputs.device}: it lacks {missing}; use backend 'chunked' or 'auto'"
         )
 
 

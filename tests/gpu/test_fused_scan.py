@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from ten.scan import fused, scan
-from ten.scan.fused import fused_runs_on
+from ten.scan.fused import fused_lacks
 from tests.scan.cases import LEAVES, Case, assert_close, doubled, gradients, make_case
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(
-        not torch.cuda.is_available() or not fused_runs_on(torch.device("cuda", torch.cuda.current_device())),
-        reason="needs a CUDA device of compute capability 8.0 and triton",
+        not torch.cuda.is_available() or fused_lacks(torch.device("cuda", torch.cuda.current_device())) is not None,
+        reason="needs a CUDA device of compute capability 8.0, triton and a C compiler",
     ),
 ]
 # A rounded eigenvalue shifts a state by half a unit in the last place for each step that it remembers.

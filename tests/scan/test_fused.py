@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ten.scan import fused, scan
-from ten.scan.fused import ONE_CHUNK, chunk_steps
+from ten.scan import auto, fused, scan
+from ten.scan.fused import ONE_CHUNK, chunk_steps, fused_lacks
 from tests.scan.cases import LEAVES, Case, assert_close, assert_matches_loop, gradients, make_case
 
 pytest.importorskip("triton")
@@ -229,6 +229,37 @@ def test_a_second_derivative_is_refused_by_name() -> None:
         torch.autograd.grad(case.run("fused")[0].sum(), case.inputs, create_graph=True)
 
 
+@pytest.mark.parametrize(
+    ("capability", "cuda", "packages", "compilers", "lacks"),
+    [
+        ((8, 0), "13.0", True, True, None),
+        ((12, 0), "13.0", True, True, None),
+        ((7, 5), "13.0", True, True, "compute capability 8.0"),
+        ((9, 4), None, True, True, "a CUDA device"),  # a ROCm build calls its devices cuda
+        ((9, 0), "13.0", False, True, "triton"),
+        ((9, 0), "13.0", True, False, "a C compiler"),
+    ],
+)
+def test_what_auto_lacks_for_the_fused_scan_is_named_once(
+    capability: tuple[int, int],
+    cuda: str | None,
+    packages: bool,
+    compilers: bool,
+    lacks: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(fused, "find_spec", lambda name: object() if packages else None)
+    monkeypatch.setattr(fused, "which", lambda name: name if compilers else None)
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(auto, "fused_lacks", fused_lacks.__wrapped__)
+    assert auto._fused_runs_on.__wrapped__(torch.device("cuda", 0)) is (lacks is None)
+    assert [lacks in record.getMessage() for record in caplog.records if lacks] == [True] * (lacks is not None)
+    assert fused_lacks.__wrapped__(torch.device("cpu")) == "a CUDA device"
+
+
 def test_float64_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="float32: use backend 'chunked' for float64"):
         make_case((1, 2, 2)).to(DEVICE).run("fused")
@@ -238,5 +269,5 @@ def test_a_device_without_the_kernels_is_refused_by_name(monkeypatch: pytest.Mon
     from ten.scan import kernels
 
     monkeypatch.setattr(kernels, "INTERPRETED", False)
-    with pytest.raises(ValueError, match=r"cannot run on cpu: it needs triton .* use backend 'chunked' or 'auto'"):
+    with pytest.raises(ValueError, match="cannot run on cpu: it lacks a CUDA device; use backend 'chunked' or 'auto'"):
         make_case((1, 2, 2), dtype=torch.float32).run("fused")
