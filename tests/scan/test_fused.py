@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -25,14 +24,6 @@ SHAPES = [(2, 1, 3), (3, 3, 1), (1, 8, 70), (2, 9, 4), (1, 11, 5)]
 
 def fused_case(shape: tuple[int, int, int], **kind: object) -> Case:
     return make_case(shape, dtype=torch.float32, **kind).to(DEVICE)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def narrow() -> Iterator[None]:
-    """Blocks of two eigenstates."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "_BLOCK", 2)
-        yield
 
 
 @pytest.mark.parametrize(
@@ -58,8 +49,10 @@ def test_gradients_flow_from_each_result_alone(through: str) -> None:
     assert_matches_loop(fused_case((1, 7, 3), starts=True), "fused", TOLERANCE, through, CHUNK)
 
 
-@pytest.mark.parametrize("decay", ["fixed", "selective"])
-@pytest.mark.parametrize("extreme", [0.0, -1e-7, -1e4, -float("inf")])
+@pytest.mark.parametrize(
+    ("decay", "extreme"),
+    [("fixed", 0.0), ("fixed", -float("inf")), *(("selective", x) for x in (0.0, -1e-7, -1e4, -float("inf")))],
+)
 def test_extreme_decays_give_finite_and_right_results(decay: str, extreme: float) -> None:
     case = fused_case((1, 6, 3), decay=decay)
     log_decay = case.log_decay.clone()
@@ -111,7 +104,7 @@ def test_no_state_depends_on_a_later_step(step: int) -> None:
     assert not torch.equal(before[:, step], after[:, step])
 
 
-@pytest.mark.parametrize("split", [0, 4, 6])
+@pytest.mark.parametrize("split", [4, 6])
 def test_two_halves_with_the_carry_equal_the_whole(split: int) -> None:
     case, cut = (fused_case((1, 9, 2), starts=True).leaves() for _ in range(2))
     left, carry = cut.span(0, split, cut.carry).run("fused", CHUNK)
@@ -155,10 +148,10 @@ def everything(case: Case) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("decay", ["fixed", "selective"])
-def test_two_runs_and_narrow_blocks_give_the_same_bits(decay: str, request: pytest.FixtureRequest) -> None:
+def test_two_runs_and_narrow_blocks_give_the_same_bits(decay: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = fused_case((1, 6, 3), decay=decay)
     first, second = everything(case), everything(case)
-    request.getfixturevalue("narrow")
+    monkeypatch.setattr(fused, "_BLOCK", 2)
     for one, again, narrow in zip(first, second, everything(case), strict=True):
         assert torch.equal(one, again)
         assert torch.equal(one, narrow)
@@ -197,7 +190,7 @@ def test_no_steps_return_the_carry_and_its_gradient() -> None:
     assert not d_phase.any()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 2), st.integers(1, 11), st.integers(1, 5)),
     decay=st.sampled_from(["fixed", "selective"]),
