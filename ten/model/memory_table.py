@@ -33,8 +33,8 @@ def memory_table(
     segment: int,
     precision: Literal["auto", "fp32", "bf16"],
     accumulates: bool,
-    weight_bytes: int,
-    optimizer_bytes: int,
+    weight_bytes: int | None = None,
+    optimizer_bytes: int | None = None,
 ) -> tuple[LevelMemory, ...]:
     """All levels of a job, fastest first; none where the variant's memory is not known."""
     if not has_formula(config):

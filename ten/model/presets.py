@@ -13,7 +13,7 @@ from ten.errors import SpecError
 from ten.settings import nearest
 
 Variant = Literal["ten", "matrix", "paper"]
-Backend = Literal["auto", "reference", "chunked"]
+Backend = Literal["auto", "reference", "chunked", "fused"]
 """The backends of `ten.scan`, which says so itself only after importing torch; a test holds the two equal."""
 VOCABULARY_MULTIPLE = 128
 _LACKS: dict[Variant, dict[str, Any]] = {
@@ -71,7 +71,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     min_memory: Annotated[_Tokens | None, Meta(description="shortest memory at the start, in tokens")] = None
     max_memory: Annotated[_Tokens | None, Meta(description="longest memory at the start, in tokens")] = None
     positions: Annotated[_Count | None, Meta(description="rows of a learned position table; 0: none")] = None
-    backend: Annotated[Backend | None, Meta(description="how the scan is computed")] = None
+    backend: Annotated[Backend | None, Meta(description="the scan: auto, reference, chunked or fused (CUDA)")] = None
 
 
 class Preset(NamedTuple):
