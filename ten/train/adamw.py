@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ten.train.sharding import local
+
 _STATE = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -39,10 +41,11 @@ class AdamW:
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not moved:
                 continue
-            means, squares, steps = ([self._of(p)[kind] for p in moved] for kind in _STATE)
+            means, squares, steps = ([local(self._of(p)[kind]) for p in moved] for kind in _STATE)
             torch._foreach_add_(steps, 1)
+            weights, gradients = [local(p) for p in moved], [local(p.grad) for p in moved if p.grad is not None]
             torch._fused_adamw_(
-                moved, [p.grad for p in moved], means, squares, [], steps,
+                weights, gradients, means, squares, [], steps,
                 lr=group["lr"], beta1=self._betas[0], beta2=self._betas[1], weight_decay=group["weight_decay"],
                 eps=self._eps, amsgrad=False, maximize=False,
             )  # fmt: skip
@@ -54,10 +57,10 @@ class AdamW:
         return {"state": {numbers[p]: state for p, state in self._state.items()}, "param_groups": groups}
 
     def load_state_dict(self, tree: Mapping[str, Any]) -> None:
-        """Take moments and step counts from a `state_dict`; the groups stay as they are."""
+        """Take moments and step counts from a `state_dict`, themselves and no copies; the groups stay as they are."""
         parameters = list(self._parameters())
         self._state = {
-            parameters[number]: {kind: state[kind].to(parameters[number].device, copy=True) for kind in _STATE}
+            parameters[number]: {kind: state[kind].to(parameters[number].device) for kind in _STATE}
             for number, state in tree["state"].items()
         }
 

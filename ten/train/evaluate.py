@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,11 +14,12 @@ from torch import Tensor
 from ten.errors import DataError, TrainingDiverged
 from ten.train.distributed import World
 from ten.train.interval import Interval, Timer
+from ten.train.sharding import settle
 from ten.train.step import Autocast, Stepper
 from ten.train.stopping import Interrupted, StopRequest
 
 if TYPE_CHECKING:
-    from ten.data.held_out import HeldOut
+    from ten.data.held_out import HeldOut, HeldOutBatch
     from ten.model.lm import LanguageModel
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ class Scorer:
                 size = self._held_out.text_bytes
         except Interrupted:
             interrupted += 1
-        if world.sum(interrupted.to(world.device)).item():
+        if world.sum(interrupted).item():
             return None
         if not size:
             log.warning(
@@ -82,6 +84,7 @@ def bits_per_byte(
     try:
         nats, stopped = world.sum(_nats(model, held_out, world, autocast, stop)).tolist()
     finally:
+        settle(model, world)
         model.train(training)
     if stopped:
         return None
@@ -94,15 +97,28 @@ def bits_per_byte(
 def _nats(
     model: LanguageModel, held_out: HeldOut, world: World, autocast: Autocast, stop: Callable[[], bool]
 ) -> Tensor:
-    """(2,) fp64: this rank's nats, and 1 where it was asked to stop."""
+    """(2,) fp64: this rank's nats, and 1 where it was asked to stop.
+
+    Where passes are collectives, a rank that has nothing in the last round keeps step with what another one has.
+    """
     total = torch.zeros(2, dtype=torch.float64, device=world.device)
-    for number, micro in enumerate(held_out):
-        if stop():
+    for dealt in _rounds(held_out, world.size):
+        if world.agree(stop()):
             total[1] = 1.0
             break
-        if number % world.size == world.rank:
+        has_one = world.rank < len(dealt)
+        if has_one or world.in_step:
+            micro = dealt[world.rank if has_one else 0]
             with autocast():
-                total[0] += model.loss(
+                nats = model.loss(
                     micro.tokens.to(world.device), micro.starts.to(world.device), micro.weights.to(world.device)
                 )
+            total[0] += nats if has_one else 0.0
     return total
+
+
+def _rounds(held_out: HeldOut, ranks: int) -> Iterator[list[HeldOutBatch]]:
+    """Micro-batches, one for each rank at a time; the last round may have fewer."""
+    micro_batches = iter(held_out)
+    while dealt := list(islice(micro_batches, ranks)):
+        yield dealt

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ten.errors import TrainingDiverged
+from ten.train import sharding
 from ten.train.adamw import AdamW
 from ten.train.distributed import World
 
@@ -39,7 +40,8 @@ class Stepper:
 
     The model's loss is a sum of nats, and sums are divided by the number of tokens of *all* micro-batches of *all*
     ranks: one update is the same for every way to split its rows. No rank enters a collective before its last
-    micro-batch, so a stop that only one rank has seen is agreed on by all at the same place.
+    micro-batch, so a stop that only one rank has seen is agreed on by all at the same place. Where the passes
+    themselves are collectives (`World.in_step`), the ranks agree before each of them.
     """
 
     model: LanguageModel
@@ -58,12 +60,13 @@ class Stepper:
         nats, tokens, stopped = self.world.sum(self._accumulate(batch)).tolist()
         if stopped:
             self.optimizer.zero_grad()
+            sharding.forget_gradients(self.model, self.world)
             return None
         loss = nats / tokens
         self._require_finite(loss, "loss", step, learning_rate)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         self.world.sum_gradients(parameters)
-        grad_norm = self._normalise([p.grad for p in parameters], tokens)
+        grad_norm = self._normalise([sharding.local(p.grad) for p in parameters], tokens)
         self._require_finite(grad_norm, "norm of the gradient", step, learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -75,23 +78,28 @@ class Stepper:
         device = self.world.device
         nats = torch.zeros((), dtype=torch.float64, device=device)
         tokens = 0
-        stopped = batch is None
-        for micro in batch.micro_batches if batch else ():
-            if self.stop():
+        stopped = batch is None and self.world.agree(True)
+        micro_batches = batch.micro_batches if batch else ()
+        for number, micro in enumerate(micro_batches, 1):
+            if self.world.agree(self.stop()):
                 stopped = True
                 break
-            with self.autocast():
-                loss = self.model.loss(
-                    micro.tokens.to(device, non_blocking=True), micro.starts.to(device, non_blocking=True)
-                )
-            loss.backward()  # type: ignore[no-untyped-call]
+            with sharding.accumulating(self.model, self.world, is_last=number == len(micro_batches)):
+                with self.autocast():
+                    loss = self.model.loss(
+                        micro.tokens.to(device, non_blocking=True), micro.starts.to(device, non_blocking=True)
+                    )
+                loss.backward()  # type: ignore[no-untyped-call]
             nats += loss.detach()
             tokens += micro.starts.numel()
         return torch.cat([nats[None], torch.tensor([tokens, float(stopped)], dtype=torch.float64, device=device)])
 
     def _normalise(self, gradients: list[Tensor], tokens: float) -> float:
         """Divide summed gradients by `tokens` and clip them; the norm per token before clipping."""
-        norm = float(torch.nn.utils.get_total_norm(gradients)) / tokens
+        total = torch.nn.utils.get_total_norm(gradients)
+        if self.world.in_step:
+            total = self.world.sum(total.double().square()).sqrt()
+        norm = float(total) / tokens
         clip = min(1.0, self.clip_norm / (norm + 1e-6)) if self.clip_norm else 1.0
         if math.isfinite(norm):
             torch._foreach_mul_(gradients, clip / tokens)
@@ -100,9 +108,9 @@ class Stepper:
     def _require_finite(self, value: float, what: str, step: int, learning_rate: float) -> None:
         if math.isfinite(value):
             return
-        where = next(
-            (n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()), None
-        )
+        gradients = [(n, sharding.local(p.grad)) for n, p in self.model.named_parameters() if p.grad is not None]
+        wrong = self.world.sum(torch.tensor([0.0 if g.isfinite().all() else 1.0 for _, g in gradients])).tolist()
+        where = next((name for (name, _), count in zip(gradients, wrong, strict=True) if count), None)
         self.optimizer.zero_grad()
         raise TrainingDiverged(
             f"step {step}: the {what} is {value} at learning rate {learning_rate:.3g}"

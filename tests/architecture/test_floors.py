@@ -31,7 +31,8 @@ TORCH = {
     "ten.model.block", "ten.model.documents", "ten.model.generate", "ten.model.lm", "ten.model.loss",
     "ten.model.mixer", "ten.data.held_out", "ten.data.loader",
     "ten.train.adamw", "ten.train.checkpoint", "ten.train.device", "ten.train.distributed", "ten.train.evaluate",
-    "ten.train.loop", "ten.train.optim", "ten.train.random_state", "ten.train.step", "ten.train.tensor_file",
+    "ten.train.loop", "ten.train.named_tensors", "ten.train.optim", "ten.train.random_state", "ten.train.sharding",
+    "ten.train.step", "ten.train.tensor_file",
     "ten.train.training",
 }  # fmt: skip
 """Modules that import torch, themselves or through another; nothing else may when it is imported."""

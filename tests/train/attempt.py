@@ -24,7 +24,7 @@ def main(folder: str, steps: str, fault: str) -> int:
     stop = StopRequest()
     with stop.handling(), open_world(torch.device("cpu"), timeout_s=20.0) as world:
         model = tiny_model(seed=world.rank, dropout=0.0)
-        world.share_parameters(model)
+        world.share([*model.parameters(), *model.buffers()])
         try:
             train(
                 open_training(
