@@ -59,8 +59,8 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ranks: Annotated[
         Literal["auto"] | Positive,
         Meta(
-            description="Processes that train together on this machine, one a GPU; auto: one for each GPU that it "
-            "shows, at most as many as resources.accelerators says, one without GPUs. Under torchrun that decides."
+            description="Processes that train together on this machine, a GPU each; auto: one for every GPU it shows, "
+            "one without GPUs. Under torchrun that decides."
         ),
     ] = "auto"
     shard: Annotated[

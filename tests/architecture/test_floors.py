@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("job", "job_flags"),
     ("dataset",),
     ("preparation",),
-    ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "render", "schema"),
+    ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "launch", "render", "schema"),
     ("attempt", "disk", "cloud", "cloud_flags"),
     ("run", "inference"),
     ("flags",),
