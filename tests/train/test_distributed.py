@@ -1,7 +1,6 @@
 """Two real gloo ranks train as one does, stop together and fall together."""
 
 import signal
-import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +13,11 @@ from ten.train import checkpoint_files
 from ten.train.distributed import World, open_world
 from ten.train.loop import train
 from ten.train.metrics import read_metrics
-from tests.train.tiny import open_training, start_attempt, tiny_model, wait_for_steps
+from tests.train.tiny import free_port, open_training, start_attempt, tiny_model, wait_for_steps
 
 
 def start_ranks(folder: Path, steps: int, fault: str) -> "list[subprocess.Popen[str]]":
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     return [
         start_attempt(
             folder, steps, fault,
