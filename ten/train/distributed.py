@@ -123,17 +123,19 @@ def open_world(device: torch.device, *, timeout_s: float = 900.0) -> Iterator[Wo
             f"rank {world.rank} of {world.size}: the ranks did not meet within {timeout_s:.0f} s "
             f"({str(error).splitlines()[0]}); see what the other ranks say, then run the same command again"
         ) from error
+    # After an error that not all have, peers may be inside a collective: on NCCL taking the group down in order could
+    # wait for them, while the end of this process breaks the connections at once.
+    in_order = device.type == "cpu"
     try:
         with named_losses(world):
             yield world
-    except LostRank:
+        in_order = True
+    except (Resumable, TrainingDiverged) as error:
+        in_order |= not isinstance(error, LostRank)
         raise
-    except (Resumable, TrainingDiverged):
-        dist.destroy_process_group()
-        raise
-    # After any other error the peers may be inside a collective: taking the group down in order could wait for them,
-    # while the end of this process breaks the connections at once.
-    dist.destroy_process_group()
+    finally:
+        if in_order:
+            dist.destroy_process_group()
 
 
 @contextmanager

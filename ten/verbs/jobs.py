@@ -66,12 +66,13 @@ def train(arguments: argparse.Namespace) -> int:
     """Train a job's run to its end."""
     if arguments.dry_run:
         return plan(arguments)
-    from ten import run
     from ten.launch import launch, ranks_here
 
     spec = _job(arguments)
     if (ranks := ranks_here(spec.train)) > 1:
         return launch(arguments.words, ranks, grace_s=parse_seconds(spec.limits.stop_grace))
+    from ten import run
+
     outcome = run.train(spec)
     if os.environ.get("RANK", "0") != "0":
         return 0

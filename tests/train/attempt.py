@@ -1,7 +1,7 @@
 """One attempt over the tiny parts as a process of its own: `python -m tests.train.attempt FOLDER STEPS FAULT`.
 
 Ranks come from torchrun's variables. FAULT is slow (50 ms a batch), stall (no third batch), crash (rank 1 fails at its
-third batch) or leave (a stop is requested at the fifth).
+third batch), data (its data does), leave (a stop is requested at the fifth) or apart (a folder for each rank).
 """
 
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ten.data.loader import StepBatch
-from ten.errors import TenError
+from ten.errors import DataError, TenError
 from ten.train.checkpoint import Position
 from ten.train.distributed import World, open_world
 from ten.train.loop import train
@@ -21,21 +21,26 @@ from tests.train.tiny import batches, open_training, tiny_model
 
 
 def main(folder: str, steps: str, fault: str) -> int:
+    try:
+        run(Path(folder), int(steps), fault)
+    except TenError as error:
+        print(error)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+def run(folder: Path, steps: int, fault: str) -> None:
     stop = StopRequest()
     with stop.handling(), open_world(torch.device("cpu"), timeout_s=20.0) as world:
         model = tiny_model(seed=world.rank, dropout=0.0)
         world.share([*model.parameters(), *model.buffers()])
-        try:
-            train(
-                open_training(
-                    Path(folder), steps=int(steps), model=model, world=world, stop=stop, checkpoint_every=0,
-                    source=lambda position: faulty(position, world, fault, stop),
-                )
-            )  # fmt: skip
-        except TenError as error:
-            print(error)  # noqa: T201
-            return error.exit_code
-    return 0
+        train(
+            open_training(
+                folder / f"rank{world.rank}" if fault == "apart" else folder,
+                steps=steps, model=model, world=world, stop=stop, checkpoint_every=0,
+                source=lambda position: faulty(position, world, fault, stop),
+            )
+        )  # fmt: skip
 
 
 def faulty(position: Position, world: World, fault: str, stop: StopRequest) -> Iterator[StepBatch]:
@@ -46,6 +51,8 @@ def faulty(position: Position, world: World, fault: str, stop: StopRequest) -> I
             time.sleep(60)
         if fault == "crash" and number == 2 and world.rank == 1:
             raise RuntimeError("this rank fails")
+        if fault == "data" and number == 2 and world.rank == 1:
+            raise DataError("this rank has no data")
         if fault == "leave" and number == 4:
             stop.request("the test")
         yield batch
