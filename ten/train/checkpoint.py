@@ -153,10 +153,12 @@ class Checkpoints:
         # Rank 0 may have passed over a damaged one, which ranks on its disk see too: only what it has not seen counts.
         ahead = max((own for own in self._steps() if own not in seen), default=-1)
         if self._world.sum(torch.tensor(float(ahead > step))).item():
+            whose = (
+                f"rank {self._world.rank}'s has {_step(ahead)}" if ahead > step else "another rank's has a later one"
+            )
             raise SpecError(
-                f"{self.folder}: rank {self._world.rank}'s machine has {_step(ahead)}, rank 0's "
-                f"{_step(step)}, and one of the ranks has a later one than rank 0; make its machine rank 0, copy the "
-                "later one there, or give the job a store that all reach"
+                f"{self.folder}: rank 0's machine has {_step(step)}, and {whose}; make that machine rank 0, copy the later "
+                "one to rank 0's, or give the job a store that all reach"
             )
         return None if step < 0 else self.folder / checkpoint_files.folder_name(step)
 
@@ -190,4 +192,4 @@ def _decode_state(data: bytes, folder: Path) -> State:
 
 
 def _step(step: int) -> str:
-    return "none" if step < 0 else checkpoint_files.folder_name(step)
+    return "no checkpoint" if step < 0 else checkpoint_files.folder_name(step)

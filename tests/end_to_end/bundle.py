@@ -11,7 +11,7 @@ from ten.train.metrics import StepMetrics, read_metrics
 
 TINY = [
     "--set", "model.layers=1", "--set", "model.width=32", "--set", "model.eigenstates=8", "--set", "model.mlp_width=64",
-    "--set", "train.threads=1",
+    "--set", "train.threads=1", "--set", "train.ranks=1",
 ]  # fmt: skip
 """A model that costs nothing, for tests about data."""
 

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from ten.launch import visible_gpus
 from ten.train.metrics import StepMetrics
 from tests.end_to_end.bundle import Bundle
 
@@ -129,3 +130,41 @@ def test_a_run_that_was_shared_out_is_scored_and_sampled_like_any(bundle: Bundle
     for verb in (["eval", str(run), "--json"], ["generate", str(run), "--max-tokens", "4"]):
         command = [bundle.command("train")[0], "-m", "ten.cli", *verb, "--store", str(bundle.store)]
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+ON_GPUS = ("--set", "train.device=cuda", "--set", "train.precision=fp32")
+
+
+@pytest.fixture
+def two_gpus() -> None:
+    if visible_gpus() < 2:
+        pytest.skip("needs two GPUs")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("shard", ["shard", "replicate"])
+def test_two_gpus_stop_go_on_and_train_as_one_does(
+    two_gpus: None, bundle: Bundle, make_bundle: Callable[[str], Bundle], shard: str
+) -> None:
+    alone = make_bundle("alone").train("--streaming", *ON_GPUS)
+    with ranks(bundle, 2, shard, "--set", "checkpoint.every=0", *ON_GPUS) as job:
+        job.wait_for_step(4)
+        job.send(signal.SIGTERM, rank=1)
+        code, said = job.end()
+    assert code == 75, said
+    with ranks(bundle, 2, shard, *ON_GPUS) as job:
+        code, said = job.end()
+    assert code == 0, said
+    _same(bundle.metrics(), alone)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("shard", ["shard", "replicate"])
+def test_a_gpu_whose_rank_is_killed_does_not_hold_the_other_up(two_gpus: None, bundle: Bundle, shard: str) -> None:
+    limits = ("--set", "limits.stop_grace=20s", "--set", "checkpoint.every=1")
+    with ranks(bundle, 2, shard, *limits, *ON_GPUS) as job:
+        job.wait_for_step(3)
+        job.send(signal.SIGKILL, rank=1)
+        code, said = job.end()
+    assert code == 75, said
+    assert "rank 1 was ended by SIGKILL" in said

@@ -84,8 +84,9 @@ def test_a_later_checkpoint_on_another_machine_is_refused_by_name(tmp_path: Path
     ended = finish(start_ranks(tmp_path, 6, "apart"))
     for code, said in ended:
         assert code == 78
-        assert "has a later one than rank 0" in said
-    assert "rank 1's machine has step-00000004, rank 0's step-00000002" in ended[1][1]
+        assert "rank 0's machine has step-00000002, and " in said
+    assert "and another rank's has a later one; make that machine rank 0" in ended[0][1]
+    assert "and rank 1's has step-00000004; make that machine rank 0" in ended[1][1]
 
 
 def test_a_machine_without_a_checkpoint_gets_it_from_rank_0(tmp_path: Path) -> None:
