@@ -162,9 +162,8 @@ def _environment(rank: int, ranks: int, port: int) -> dict[str, str]:
     """torchrun's variables, and threads that do not outnumber the cores."""
     threads = max(1, (os.cpu_count() or 1) // ranks)
     return {
-        "OMP_NUM_THREADS": str(threads),
-        "GLOO_SOCKET_IFNAME": "lo",
-        **{name: os.environ[name] for name in ("OMP_NUM_THREADS", "GLOO_SOCKET_IFNAME") if name in os.environ},
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
+        **({} if "GLOO_SOCKET_IFNAME" in os.environ or sys.platform != "linux" else {"GLOO_SOCKET_IFNAME": "lo"}),
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(ranks),
@@ -181,7 +180,9 @@ def _free_port() -> int:
         return port
 
 
-def _stop_with_parent() -> Callable[[], object]:
-    """What a child does first: have the kernel send it SIGTERM when this process ends, killed or not."""
+def _stop_with_parent() -> Callable[[], object] | None:
+    """What a child does first: have the kernel send it SIGTERM when this process ends, killed or not. Linux alone."""
+    if sys.platform != "linux":
+        return None
     prctl = ctypes.CDLL(None).prctl
     return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -20,6 +20,7 @@ from ten.train.random_state import RandomState
 from ten.train.settings import CheckpointSettings
 
 log = logging.getLogger(__name__)
+_STATE = "state.json"
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,12 +154,10 @@ class Checkpoints:
         # Rank 0 may have passed over a damaged one, which ranks on its disk see too: only what it has not seen counts.
         ahead = max((own for own in self._steps() if own not in seen), default=-1)
         if self._world.sum(torch.tensor(float(ahead > step))).item():
-            whose = (
-                f"rank {self._world.rank}'s has {_step(ahead)}" if ahead > step else "another rank's has a later one"
-            )
+            whose = f"rank {self._world.rank}'s has {_step(ahead)}" if ahead > step else "another's has a later one"
             raise SpecError(
-                f"{self.folder}: rank 0's machine has {_step(step)}, and {whose}; make that machine rank 0, copy the later "
-                "one to rank 0's, or give the job a store that all reach"
+                f"{self.folder}: rank 0's machine has {_step(step)}, and {whose}; make that machine rank 0, copy the "
+                "later one to rank 0's, or give the job a store that all reach"
             )
         return None if step < 0 else self.folder / checkpoint_files.folder_name(step)
 
@@ -179,9 +178,6 @@ class Checkpoints:
 def read_state(folder: Path) -> State:
     """state.json of a checkpoint; SpecError when another version of this program wrote it."""
     return _decode_state((folder / _STATE).read_bytes(), folder)
-
-
-_STATE = "state.json"
 
 
 def _decode_state(data: bytes, folder: Path) -> State:

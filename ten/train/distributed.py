@@ -65,7 +65,7 @@ class World:
         if self.size == 1:
             return data
         shared = torch.zeros(self.from_first(len(data)), dtype=torch.uint8)
-        if self.is_first:
+        if self.is_first and data:
             shared.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
         dist.broadcast(shared, src=0)
         return shared.numpy().tobytes()

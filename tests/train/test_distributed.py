@@ -85,7 +85,7 @@ def test_a_later_checkpoint_on_another_machine_is_refused_by_name(tmp_path: Path
     for code, said in ended:
         assert code == 78
         assert "rank 0's machine has step-00000002, and " in said
-    assert "and another rank's has a later one; make that machine rank 0" in ended[0][1]
+    assert "and another's has a later one; make that machine rank 0" in ended[0][1]
     assert "and rank 1's has step-00000004; make that machine rank 0" in ended[1][1]
 
 
