@@ -58,10 +58,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments of a command line; `-` and `_` are the same inside a flag's name. Raises SpecError."""
+    """The arguments of a command line, and its `words`; `-` and `_` are the same inside a flag's name.
+
+    Raises SpecError.
+    """
     parser = _build_parser()
     words = [_normal(word) for word in argv]
     known, unknown = parser.parse_known_args(words)
+    known.words = words
     if unknown:
         verb_parser: _Parser = known.parser
         verb_parser.error(f"unrecognized arguments: {unknown[0]}")

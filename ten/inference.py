@@ -97,7 +97,7 @@ def describe(result: Evaluation) -> str:
 def load_model(run: Run) -> "tuple[LanguageModel, Path]":
     """A run's model with the weights of its newest sound checkpoint, and that checkpoint's folder."""
     from ten.model.lm import LanguageModel
-    from ten.train.checkpoint import load_weights
+    from ten.train.named_tensors import load_weights
 
     checkpoint = find_newest(run.checkpoints)
     if checkpoint is None:

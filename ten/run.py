@@ -88,10 +88,11 @@ def _train(
 
     from ten.model.lm import LanguageModel
     from ten.train.device import autocast, open_device, resolve_precision
-    from ten.train.distributed import local_rank, open_world
+    from ten.train.distributed import local_rank, named_losses, open_world
     from ten.train.loop import train as train_loop
     from ten.train.optim import build_optimizer, narrow_weights
     from ten.train.schedule import open_schedule
+    from ten.train.sharding import open_model
     from ten.train.step import Stepper
     from ten.train.training import Training
 
@@ -100,12 +101,12 @@ def _train(
     grace_s = parse_seconds(job.spec.limits.stop_grace)  # while rank 0 waits for the store, the others wait for it
     world = stack.enter_context(open_world(device, timeout_s=max(900.0, 2 * grace_s)))
     torch.manual_seed(settings.seed)
-    model = LanguageModel(job.model, job.tokenizer.vocabulary, z_loss=settings.z_loss).to(device)
+    model = LanguageModel(job.model, job.tokenizer.vocabulary, z_loss=settings.z_loss)
     narrow_weights(model, settings, model.no_decay_names())
+    world = open_model(model, settings.shard, world)
     optimizer = build_optimizer(model, settings, model.no_decay_names())
     checkpoints = _open_checkpoints(job, attempt, model, optimizer, world, mirror)
     position = checkpoints.restore()
-    world.share_parameters(model)
     attempt = _measured(attempt, job, fill, world)
     loader = _open_loader(job, attempt, fill, position.cursor, world)
     stack.callback(loader.close)
@@ -144,7 +145,7 @@ def _train(
     if mirror is not None:
         mirror.note()
     keep = partial(keep_stacks, attempt.folder, packer=packer)
-    with stop.handling(), watched(job.spec, stop), guarded(beat, job.spec, stop, keep):
+    with named_losses(world), stop.handling(), watched(job.spec, stop), guarded(beat, job.spec, stop, keep):
         return train_loop(run)
 
 
@@ -194,7 +195,7 @@ def _agree(job: Preparation, world: "World") -> None:
     import torch
 
     mine = int(job.recipe.fingerprint[:15], 16)
-    others = torch.tensor([mine != world.from_first(mine)], dtype=torch.int64, device=world.device)
+    others = torch.tensor([mine != world.from_first(mine)], dtype=torch.int64)
     if world.sum(others).item():
         corpus = job.corpus
         raise SpecError(

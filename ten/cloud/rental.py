@@ -14,6 +14,7 @@ from ten.cloud.offers import Candidate, candidates
 from ten.cloud.unit import ENVIRONMENT
 from ten.errors import CredentialsError, MissingInput, ServiceUnavailable, SpecError
 from ten.job import JobSpec
+from ten.launch import ranks_on
 from ten.preparation import Preparation
 from ten.store.opening import open_store
 from ten.store.protocol import Store
@@ -68,7 +69,7 @@ def plan_rental(spec: JobSpec, sizes: Sequence[Size] | None, dry_run: bool = Fal
         notes.append(f"the store was not asked: {error}")
     if dry_run and (missing := [name for name in spec.secrets if not os.environ.get(name)]):
         notes.append(f"not set here: {', '.join(missing)}")
-    notes += [note for one in found for note in (_moved(one), _unused(one)) if note]
+    notes += [note for one in found for note in (_moved(one), _unused(one, spec)) if note]
     now = time.time()
     leases = tuple(
         None if one.price_per_hour is None else make_lease(spec.limits, one.price_per_hour, now, spent) for one in found
@@ -162,11 +163,11 @@ def _moved(one: Candidate) -> str | None:
     return f"{one.size} costs ${one.price_per_hour:.2f} an hour; in {prices.AS_OF} it was ${known.per_hour:.2f}"
 
 
-def _unused(one: Candidate) -> str | None:
-    """Said where GPUs are paid for that one process does not use."""
-    if one.gpus < 2:
+def _unused(one: Candidate, spec: JobSpec) -> str | None:
+    """Said where GPUs are paid for that the job does not use."""
+    if one.gpus <= (used := ranks_on(spec.train, one.gpus)):
         return None
-    return f"{one.size} has {one.gpus} GPUs and a rented job runs in one process, which uses one of them"
+    return f"{one.size} has {one.gpus} GPUs and the job trains on {used} of them (train.ranks, train.device)"
 
 
 def _worst(worst: float | None) -> str:

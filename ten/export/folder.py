@@ -128,7 +128,7 @@ def _files(run: Run, model: "LanguageModel", checkpoint: Path, to: Path, dtype: 
 def _weights(model: "LanguageModel", dtype: Dtype) -> Iterable[bytes | memoryview]:
     import torch
 
-    from ten.train.checkpoint import model_tensors
+    from ten.train.named_tensors import model_tensors
     from ten.train.tensor_file import pieces
 
     def stored(name: str, tensor: "Tensor") -> "Tensor":

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ten.train.optimizer import StatefulOptimizer, stochastic_bf16
+from ten.train.sharding import local
 
 _STATE = ("exp_avg", "exp_avg_sq", "step")
 
@@ -39,17 +40,18 @@ class AdamW(StatefulOptimizer):
     def _update(self, group: Mapping[str, Any], moved: list[nn.Parameter]) -> None:
         if not moved:
             return
-        means, squares, steps = ([self._of(p)[kind] for p in moved] for kind in _STATE)
+        means, squares, steps = ([local(self._of(p)[kind]) for p in moved] for kind in _STATE)
         torch._foreach_add_(steps, 1)
-        precise = [p.float() for p in moved]
+        weights = [local(p) for p in moved]
+        precise = [weight.float() for weight in weights]
         torch._fused_adamw_(
-            precise, [p.grad.float() for p in moved if p.grad is not None], means, squares, [], steps,
+            precise, [local(p.grad).float() for p in moved if p.grad is not None], means, squares, [], steps,
             lr=group["lr"], beta1=self._betas[0], beta2=self._betas[1], weight_decay=group["weight_decay"],
             eps=self._eps, amsgrad=False, maximize=False,
         )  # fmt: skip
-        for parameter, updated in zip(moved, precise, strict=True):
-            if updated is not parameter:
-                parameter.copy_(stochastic_bf16(updated))
+        for weight, updated in zip(weights, precise, strict=True):
+            if updated is not weight:
+                weight.copy_(stochastic_bf16(updated))
 
     def _fresh(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         return {

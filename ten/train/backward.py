@@ -9,7 +9,7 @@ connects segments, so this is the gradient of the whole row: nothing is truncate
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,6 +26,10 @@ Autocast = Callable[[], AbstractContextManager[None]]
 _RECOMPUTE: dict[Level, Recompute] = {
     "keep": "nothing", "select": "cheap", "recompute": "blocks", "segments": "cheap",
 }  # fmt: skip
+
+
+Around = Callable[[bool], AbstractContextManager[None]]
+"""A context for one forward and backward pass, made with whether it is the last of its micro-batch."""
 
 
 class Backward:
@@ -46,15 +50,19 @@ class Backward:
         return self._segment if self.level == "segments" else None
 
     def step_down(self) -> Level:
-        """Take the next level from now on. Raises SpecError, with what else saves memory, where this was the last."""
+        """Take the next level from now on. Raises `exhausted` where this was the last."""
         if len(self._levels) == 1:
-            cure = "lower train.segment, or" if self.segment else "set train.memory to auto, or"
-            raise SpecError(
-                f"out of device memory with train.memory at {self.level}; {cure} lower train.micro_batch_rows (and "
-                "raise train.gradient_accumulation by as much: the batch stays the same)"
-            )
+            raise self.exhausted()
         self._levels = self._levels[1:]
         return self.level
+
+    def exhausted(self) -> SpecError:
+        """The error that says what else saves memory."""
+        cure = "lower train.segment, or" if self.segment else "set train.memory to a level below, or"
+        return SpecError(
+            f"out of device memory with train.memory at {self.level}; {cure} lower train.micro_batch_rows (and "
+            "raise train.gradient_accumulation by as much: the batch stays the same)"
+        )
 
     def __call__(
         self,
@@ -63,14 +71,16 @@ class Backward:
         starts: Tensor,
         autocast: Autocast,
         weights: Tensor | None = None,
+        around: Around = lambda _last: nullcontext(),
     ) -> Tensor:
         """Summed nats of tokens (B, T + 1) with starts and weights (B, T), off the graph; their gradients are added."""
         model.recompute = _RECOMPUTE[self.level]
         if self.segment:
-            return _by_segments(model, tokens, starts, weights, autocast, self.segment)
-        with autocast():
-            loss = model.loss(tokens, starts, weights)
-        loss.backward()  # type: ignore[no-untyped-call]
+            return _by_segments(model, tokens, starts, weights, autocast, around, self.segment)
+        with around(True):
+            with autocast():
+                loss = model.loss(tokens, starts, weights)
+            loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
 
@@ -92,7 +102,13 @@ def summed_nats(
 
 
 def _by_segments(
-    model: LanguageModel, tokens: Tensor, starts: Tensor, weights: Tensor | None, autocast: Autocast, segment: int
+    model: LanguageModel,
+    tokens: Tensor,
+    starts: Tensor,
+    weights: Tensor | None,
+    autocast: Autocast,
+    around: Around,
+    segment: int,
 ) -> Tensor:
     carries: list[Carry | None] = [None]
     spans = _spans(starts.shape[1], segment)
@@ -105,10 +121,11 @@ def _by_segments(
         entering = carries.pop()
         handed = [] if entering is None else [tensor.requires_grad_() for layer in entering.layers for tensor in layer]
         share = None if weights is None else weights[:, span]
-        with autocast():
-            loss, leaving = model.loss_and_carry(tokens[:, _and_next(span)], starts[:, span], share, entering)
-        nats += loss.detach()
-        _run_back(loss, leaving, owed)
+        with around(span is spans[0]):
+            with autocast():
+                loss, leaving = model.loss_and_carry(tokens[:, _and_next(span)], starts[:, span], share, entering)
+            nats += loss.detach()
+            _run_back(loss, leaving, owed)
         owed = [tensor.grad for tensor in handed]
     return nats
 

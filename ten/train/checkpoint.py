@@ -1,13 +1,12 @@
 """What a checkpoint is: weights, optimizer, random state, position and spec, saved and restored to the bit."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ten.data.cursor import Cursor
@@ -15,11 +14,13 @@ from ten.errors import MissingInput, Resumable, SpecError, TenError
 from ten.train import checkpoint_files, random_state, tensor_file
 from ten.train.distributed import World
 from ten.train.mirror import Mirror
+from ten.train.named_tensors import load_optimizer, load_weights, model_tensors, optimizer_tensors
 from ten.train.optimizer import Optimizer
 from ten.train.random_state import RandomState
 from ten.train.settings import CheckpointSettings
 
 log = logging.getLogger(__name__)
+_STATE = "state.json"
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +84,11 @@ class Checkpoints:
         folder = self._choose()
         if folder is None:
             return Position()
-        state = read_state(folder)
+        data = (folder / _STATE).read_bytes() if self._world.is_first else b""
+        state = _decode_state(self._world.bytes_from_first(data), folder)
         self._accept(state.spec, f"checkpoint {folder}")
-        load_weights(self._model, folder)
-        self._load_optimizer(folder)
+        load_weights(self._model, folder, self._world)
+        load_optimizer(self._model, self._optimizer, folder, self._world)
         random_state.restore(state.random)
         self._last = (state.position.step, folder)
         if self._mirror is not None:
@@ -97,13 +99,18 @@ class Checkpoints:
     def save(self, position: Position) -> Path:
         """Write a checkpoint of this moment, delete the oldest beyond `keep_last`, return its folder.
 
-        Does nothing on ranks other than 0, nor when this step is saved already. Raises DiskFull.
+        Rank 0 writes, and the others give it what they hold of the model. Does nothing when this step is saved already.
+        Raises DiskFull.
         """
         if self._last is not None and self._last[0] == position.step:
             return self._last[1]
         folder = self.folder / checkpoint_files.folder_name(position.step)
+        weights, moments = model_tensors(self._model), optimizer_tensors(self._model, self._optimizer)
         if self._world.is_first:
-            self._publish(position)
+            self._publish(position, weights, moments)
+        elif self._world.in_step:
+            tensor_file.attend(weights)
+            tensor_file.attend(moments)
         self._last = (position.step, folder)
         return folder
 
@@ -118,9 +125,7 @@ class Checkpoints:
             return Resumable(f"{said}; run the same command again to go on")
         return self._mirror.farewell(said)
 
-    def _publish(self, position: Position) -> None:
-        weights = model_tensors(self._model)
-        moments = optimizer_tensors(self._model, self._optimizer)
+    def _publish(self, position: Position, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
         state = msgspec.json.encode(State(position=position, random=random_state.capture(), spec=self._spec))
         size = sum(t.nbytes for t in [*weights.values(), *moments.values()]) + len(state) + 2**20
         folder = checkpoint_files.publish(
@@ -129,7 +134,7 @@ class Checkpoints:
             {
                 "model.safetensors": lambda: tensor_file.pieces(weights),
                 "optimizer.safetensors": lambda: tensor_file.pieces(moments),
-                "state.json": lambda: [state],
+                _STATE: lambda: [state],
             },
             expected_bytes=size,
         )
@@ -139,21 +144,25 @@ class Checkpoints:
         checkpoint_files.retain(self.folder, self._settings.keep_last, folder, *sent)
 
     def _choose(self) -> Path | None:
-        """The folder that rank 0 found and verified, on every rank."""
-        step = -1
+        """The folder that rank 0 found and verified; another rank need not have it."""
+        step, there = -1, b"[]"
         if self._world.is_first:
             checkpoint_files.clean(self.folder)
-            step = self._newest_step()
+            step, there = self._newest_step(), msgspec.json.encode(self._steps())
         step = self._world.from_first(step)
-        if step < 0:
-            return None
-        folder = self.folder / checkpoint_files.folder_name(step)
-        if not (folder / checkpoint_files.SEAL).is_file():
-            raise MissingInput(
-                f"{folder}: rank 0 goes on from this checkpoint, and rank {self._world.rank}'s machine has not got it; "
-                "run the same command with rank 0's machine alone until the checkpoint is in the store, or copy it here"
+        seen = msgspec.json.decode(self._world.bytes_from_first(there), type=set[int])
+        # Rank 0 may have passed over a damaged one, which ranks on its disk see too: only what it has not seen counts.
+        ahead = max((own for own in self._steps() if own not in seen), default=-1)
+        if self._world.sum(torch.tensor(float(ahead > step))).item():
+            whose = f"rank {self._world.rank}'s has {_step(ahead)}" if ahead > step else "another's has a later one"
+            raise SpecError(
+                f"{self.folder}: rank 0's machine has {_step(step)}, and {whose}; make that machine rank 0, copy the "
+                "later one to rank 0's, or give the job a store that all reach"
             )
-        return folder
+        return None if step < 0 else self.folder / checkpoint_files.folder_name(step)
+
+    def _steps(self) -> list[int]:
+        return [checkpoint_files.step_of(folder) for folder in checkpoint_files.complete(self.folder)]
 
     def _newest_step(self) -> int:
         if self._settings.resume == "never":
@@ -165,66 +174,18 @@ class Checkpoints:
             raise MissingInput(f"{self.folder}: no checkpoint to resume from; set checkpoint.resume=auto to begin here")
         return -1 if found is None else checkpoint_files.step_of(found)
 
-    def _load_optimizer(self, folder: Path) -> None:
-        names = _optimizer_names(self._model, self._optimizer)
-        index = {name: number for number, name in enumerate(names)}
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in load_file(folder / "optimizer.safetensors").items():
-            kind, _, name = key.partition("/")
-            if name not in index:
-                raise SpecError(f"{folder}: the optimizer has a state for {name}, which this model lacks; {_CURE}")
-            state.setdefault(index[name], {})[kind] = tensor
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
-
 
 def read_state(folder: Path) -> State:
     """state.json of a checkpoint; SpecError when another version of this program wrote it."""
+    return _decode_state((folder / _STATE).read_bytes(), folder)
+
+
+def _decode_state(data: bytes, folder: Path) -> State:
     try:
-        return msgspec.json.decode((folder / "state.json").read_bytes(), type=State)
+        return msgspec.json.decode(data, type=State)
     except msgspec.ValidationError as error:
-        raise SpecError(
-            f"{folder}/state.json is of another version ({error}); use the version that wrote it"
-        ) from error
+        raise SpecError(f"{folder}/{_STATE} is of another version ({error}); use the version that wrote it") from error
 
 
-def load_weights(model: nn.Module, folder: Path) -> None:
-    """Copy a checkpoint's (or an export's) model.safetensors into `model`.
-
-    Raises SpecError that names the first tensor that is missing, unknown or of another shape.
-    """
-    stored = load_file(folder / "model.safetensors")
-    own = model_tensors(model)
-    for name in sorted(own.keys() ^ stored.keys()):
-        lacks = "the model lacks" if name in stored else "the checkpoint lacks"
-        raise SpecError(f"{folder}: {lacks} {name}; {_CURE}")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            if tensor.shape != stored[name].shape:
-                shapes = f"{tuple(stored[name].shape)} in the checkpoint, {tuple(tensor.shape)} in the model"
-                raise SpecError(f"{folder}: {name} is {shapes}; {_CURE}")
-            tensor.copy_(stored[name])
-
-
-def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters (a shared one once, under its first name) and persistent buffers, by name; not copies."""
-    aliases = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    first = dict(model.named_parameters())
-    return {name: tensor for name, tensor in model.state_dict().items() if name in first or name not in aliases}
-
-
-def optimizer_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as tensors named "exp_avg/<parameter>"; not copies."""
-    names = _optimizer_names(model, optimizer)
-    state: Mapping[int, Mapping[str, Tensor]] = optimizer.state_dict()["state"]
-    return {f"{kind}/{names[number]}": tensor for number, own in state.items() for kind, tensor in own.items()}
-
-
-_CURE = "the model settings differ from the run's: use the same ones, or begin a new run"
-
-
-def _optimizer_names(model: nn.Module, optimizer: Optimizer) -> list[str]:
-    """Names of the optimizer's parameters in the order in which its state_dict numbers them."""
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    parameters: Iterable[nn.Parameter] = (p for group in optimizer.param_groups for p in group["params"])
-    return [names[id(parameter)] for parameter in parameters]
+def _step(step: int) -> str:
+    return "no checkpoint" if step < 0 else checkpoint_files.folder_name(step)

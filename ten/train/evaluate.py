@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,11 +15,12 @@ from ten.errors import DataError, TrainingDiverged
 from ten.train.backward import Autocast, summed_nats
 from ten.train.distributed import World
 from ten.train.interval import Interval, Timer
+from ten.train.sharding import settle
 from ten.train.step import Stepper
 from ten.train.stopping import Interrupted, StopRequest
 
 if TYPE_CHECKING:
-    from ten.data.held_out import HeldOut
+    from ten.data.held_out import HeldOut, HeldOutBatch
     from ten.model.lm import LanguageModel
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class Scorer:
                 size = self._held_out.text_bytes
         except Interrupted:
             interrupted += 1
-        if world.sum(interrupted.to(world.device)).item():
+        if world.sum(interrupted).item():
             return None
         if not size:
             log.warning(
@@ -116,6 +118,7 @@ def summed(
     try:
         *sums, stopped = world.sum(_rank_sums(held_out, measure, count, world, stop)).tolist()
     finally:
+        settle(model, world)
         model.train(training)
     if stopped:
         return None
@@ -126,12 +129,26 @@ def summed(
 
 @torch.no_grad()
 def _rank_sums(held_out: HeldOut, measure: Measure, count: int, world: World, stop: Callable[[], bool]) -> Tensor:
-    """(count + 1,) fp64: this rank's share, and 1 where it was asked to stop."""
+    """(count + 1,) fp64: this rank's share, and 1 where it was asked to stop.
+
+    Where passes are collectives, a rank that has nothing in the last round keeps step with what another one has.
+    """
     total = torch.zeros(count + 1, dtype=torch.float64, device=world.device)
-    for number, micro in enumerate(held_out):
-        if stop():
+    for dealt in _rounds(held_out, world.size):
+        if world.agree(stop()):
             total[-1] = 1.0
             break
-        if number % world.size == world.rank:
-            total[:-1] += measure(*(x.to(world.device) for x in (micro.tokens, micro.starts, micro.weights)))
+        has_one = world.rank < len(dealt)
+        if has_one or world.in_step:
+            micro = dealt[world.rank if has_one else 0]
+            sums = measure(*(x.to(world.device) for x in (micro.tokens, micro.starts, micro.weights)))
+            if has_one:
+                total[:-1] += sums
     return total
+
+
+def _rounds(held_out: HeldOut, ranks: int) -> Iterator[list[HeldOutBatch]]:
+    """Micro-batches, one for each rank at a time; the last round may have fewer."""
+    micro_batches = iter(held_out)
+    while dealt := list(islice(micro_batches, ranks)):
+        yield dealt

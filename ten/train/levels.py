@@ -43,6 +43,7 @@ def open_backward(
             precision=precision, accumulates=micro_batches > 1,
             weight_bytes=weight_bytes(config, vocabulary, settings),
             optimizer_bytes=optimizer_bytes(config, vocabulary, settings),
+            shards=world.size if world.in_step else 1,
             device="cuda" if world.device.type == "cuda" else "cpu",
         )
         for level in LEVELS

@@ -11,6 +11,7 @@ from ten.train.adamw8bit import AdamW8bit
 from ten.train.muon import Muon
 from ten.train.optimizer import Joined, Optimizer
 from ten.train.settings import TrainSettings
+from ten.train.sharding import is_shared_out
 
 _EPSILON = 1e-8
 
@@ -21,8 +22,10 @@ def build_optimizer(model: nn.Module, settings: TrainSettings, spared: Collectio
     The parameters named in `spared` (tables, eigenvalues, norms, biases: `LanguageModel.no_decay_names`) take no weight
     decay and are always AdamW's, in fp32; the others are the hidden matrices. Updates are the same in every run on the
     same machine. Learning rates are set by every step.
-    Raises SpecError for parameters of another type than `train.weights` says, and where torchao is wanted and missing.
+    Raises SpecError for parameters of another type than `train.weights` says, where torchao is wanted and missing, and
+    where the model is shared out over ranks and not all of it is AdamW's in fp32.
     """
+    _refuse_slices(model, settings)
     matrices, rest = _groups(model, settings, spared)
     rate, betas = settings.learning_rate or 0.0, (settings.beta1, settings.beta2)
     if settings.optimizer == "adamw":
@@ -42,6 +45,14 @@ def narrow_weights(model: nn.Module, settings: TrainSettings, spared: Collection
     for name, parameter in model.named_parameters():
         if name not in spared:
             parameter.data = parameter.data.to(torch.bfloat16)
+
+
+def _refuse_slices(model: nn.Module, settings: TrainSettings) -> None:
+    if (settings.optimizer, settings.weights) != ("adamw", "fp32") and any(map(is_shared_out, model.parameters())):
+        raise SpecError(
+            f"train.optimizer={settings.optimizer} with train.weights={settings.weights} wants whole matrices, and the "
+            "model is shared out over the ranks; set train.shard to replicate, or take adamw and fp32"
+        )
 
 
 def _groups(

@@ -50,10 +50,10 @@ class StatefulOptimizer:
         return {"state": {numbers[p]: state for p, state in self._state.items()}, "param_groups": groups}
 
     def load_state_dict(self, tree: Mapping[str, Any]) -> None:
-        """Take the states from a `state_dict`; the groups stay as they are."""
+        """Take the states from a `state_dict`, themselves and no copies; the groups stay as they are."""
         parameters = list(self._parameters())
         self._state = {
-            parameters[number]: {kind: own.to(parameters[number].device, copy=True) for kind, own in state.items()}
+            parameters[number]: {kind: own.to(parameters[number].device) for kind, own in state.items()}
             for number, state in tree["state"].items()
         }
 

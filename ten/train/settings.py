@@ -20,6 +20,7 @@ Memory = Literal["auto"] | Level
 DEFAULT_SEGMENT = 2048
 OptimizerName = Literal["adamw", "muon", "adamw8bit"]
 Weights = Literal["fp32", "bf16"]
+Sharding = Literal["auto", "replicate", "shard"]
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +93,20 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     )
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the initial weights.")] = 0
     device: Annotated[str, Meta(description="auto (CUDA when there is one), cpu, cuda or cuda:N.")] = "auto"
+    ranks: Annotated[
+        Literal["auto"] | Positive,
+        Meta(
+            description="Processes that train together on this machine, a GPU each; auto: one for every GPU it shows, "
+            "one without GPUs. Under torchrun that decides."
+        ),
+    ] = "auto"
+    shard: Annotated[
+        Sharding,
+        Meta(
+            description="replicate: every rank has the whole model; shard: the ranks share out weights, gradients and "
+            "moments (FSDP2); auto: shard where all of them would take more than 60% of a GPU's memory."
+        ),
+    ] = "auto"
     threads: Annotated[Positive | None, Meta(description="CPU threads of torch; unset: torch's own choice.")] = None
     evaluate_every: Annotated[
         str | int, Meta(description='Held-out loss every so many steps (500) or so often ("30m"); 0: only at the end.')

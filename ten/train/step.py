@@ -6,13 +6,16 @@ import gc
 import logging
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ten.errors import TrainingDiverged
+from ten.train import sharding
 from ten.train.backward import Autocast, Backward
 from ten.train.distributed import World
 from ten.train.optimizer import Optimizer
@@ -41,7 +44,8 @@ class Stepper:
 
     The model's loss is a sum of nats, and sums are divided by the number of tokens of *all* micro-batches of *all*
     ranks: one update is the same for every way to split its rows. No rank enters a collective before its last
-    micro-batch, so a stop or a lack of memory that only one rank has seen is agreed on by all at the same place.
+    micro-batch, so a stop or a lack of memory that only one rank has seen is agreed on by all at the same place. Where
+    the passes themselves are collectives (`World.in_step`), the ranks agree on a stop before each of them.
     """
 
     model: LanguageModel
@@ -63,6 +67,7 @@ class Stepper:
         nats, tokens, stopped, short = self.world.sum(self._accumulate(batch)).tolist()
         if stopped:
             self.optimizer.zero_grad()
+            sharding.forget_gradients(self.model, self.world)
             return None
         if short:
             self._step_down(step)
@@ -71,7 +76,7 @@ class Stepper:
         self._require_finite(loss, "loss", step, learning_rate)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         self.world.sum_gradients(parameters)
-        grad_norm = self._normalise([p.grad for p in parameters], tokens)
+        grad_norm = self._normalise([sharding.local(p.grad) for p in parameters], tokens)
         self._require_finite(grad_norm, "norm of the gradient", step, learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -83,20 +88,28 @@ class Stepper:
         device = self.world.device
         nats = torch.zeros((), dtype=torch.float64, device=device)
         tokens = 0
-        stopped, short = batch is None, False
-        for micro in batch.micro_batches if batch else ():
-            if self.stop():
+        stopped, short = batch is None and self.world.agree(True), False
+        micro_batches = batch.micro_batches if batch else ()
+        for number, micro in enumerate(micro_batches, 1):
+            if self.world.agree(self.stop()):
                 stopped = True
                 break
+            around = partial(self._around, number == len(micro_batches))
             try:
                 rows = micro.tokens.to(device, non_blocking=True), micro.starts.to(device, non_blocking=True)
-                nats += self.backward(self.model, *rows, self.autocast)
-            except torch.OutOfMemoryError:
+                nats += self.backward(self.model, *rows, self.autocast, around=around)
+            except torch.OutOfMemoryError as error:
+                if self.world.in_step:  # the others are inside of a collective
+                    raise self.backward.exhausted() from error
                 short = True
                 break
             tokens += micro.starts.numel()
         counts = torch.tensor([tokens, float(stopped), float(short)], dtype=torch.float64, device=device)
         return torch.cat([nats[None], counts])
+
+    def _around(self, last_micro_batch: bool, last_pass: bool) -> AbstractContextManager[None]:
+        """What a backward pass runs in: only from within the last one of a step do gradients go to other ranks."""
+        return sharding.accumulating(self.model, self.world, is_last=last_micro_batch and last_pass)
 
     def _step_down(self, step: int) -> None:
         """Forget the step's gradients, give back its memory, and take the next level."""
@@ -111,7 +124,10 @@ class Stepper:
 
     def _normalise(self, gradients: list[Tensor], tokens: float) -> float:
         """Divide summed gradients by `tokens` and clip them; the norm per token before clipping."""
-        norm = float(torch.nn.utils.get_total_norm(gradients)) / tokens
+        total = torch.nn.utils.get_total_norm(gradients)
+        if self.world.in_step:
+            total = self.world.sum(total.double().square()).sqrt()
+        norm = float(total) / tokens
         clip = min(1.0, self.clip_norm / (norm + 1e-6)) if self.clip_norm else 1.0
         if math.isfinite(norm):
             torch._foreach_mul_(gradients, clip / tokens)
@@ -120,9 +136,9 @@ class Stepper:
     def _require_finite(self, value: float, what: str, step: int, learning_rate: float) -> None:
         if math.isfinite(value):
             return
-        where = next(
-            (n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()), None
-        )
+        gradients = [(n, sharding.local(p.grad)) for n, p in self.model.named_parameters() if p.grad is not None]
+        wrong = self.world.sum(torch.tensor([0.0 if g.isfinite().all() else 1.0 for _, g in gradients])).tolist()
+        where = next((name for (name, _), count in zip(gradients, wrong, strict=True) if count), None)
         self.optimizer.zero_grad()
         raise TrainingDiverged(
             f"step {step}: the {what} is {value} at learning rate {learning_rate:.3g}"

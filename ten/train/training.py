@@ -91,6 +91,7 @@ class Training:
         self._began = now - position.seconds
         self._restored = position
         self._waited = 0.0
+        self._failed: TenError | None = None
         self._starvation = Starvation()
         self._throughput = Throughput(position.tokens)
         self._scorer = Scorer(held_out, stepper, evaluate_every, stop, now)
@@ -113,22 +114,24 @@ class Training:
         return self._waited / seconds if self.position.step > self._restored.step and seconds > 0 else None
 
     def next_batch(self) -> tuple[StepBatch | None, float]:
-        """The next batch and the seconds it was waited for; no batch when a signal came first."""
+        """The next batch and the seconds it was waited for; no batch when a signal came first, or the data failed.
+
+        Then the weights are sound and worth keeping: all ranks `leave`, and this one for that reason.
+        """
         asked = self._clock()
         try:
             with self._stop.interrupting(), self._beat.doing("waiting for data", self._data_patience_s):
                 batch = next(self._loader)
         except Interrupted:
             return None, self._clock() - asked
-        except TenError as error:  # of the data: the weights are sound, and what was trained is worth keeping
-            if self.position.step:
-                cure = "; run the same command again to go on" if isinstance(error, ServiceUnavailable) else ""
-                log.error("the data failed after step %d; saved %s%s", self.position.step, self._save(), cure)
-            raise
         except StopIteration:
-            raise DataError(
+            self._failed = DataError(
                 f"the data ended after {self.position.tokens} of {self.total_tokens} tokens; report this as a bug"
-            ) from None
+            )
+            return None, self._clock() - asked
+        except TenError as error:
+            self._failed = error
+            return None, self._clock() - asked
         return batch, self._clock() - asked
 
     def step(self, batch: StepBatch | None, waited: float) -> StepMetrics | None:
@@ -139,7 +142,7 @@ class Training:
         try:
             result = self._stepper.take(batch, step=self.position.step + 1, learning_rate=rate)
         except SpecError:  # of memory: the weights are sound, and what was trained is worth keeping
-            if self.position.step:
+            if self.position.step and not self.world.in_step:  # there the others are inside of a collective
                 log.error("the device has too little memory after step %d; saved %s", self.position.step, self._save())
             raise
         if result is None or batch is None:
@@ -168,7 +171,8 @@ class Training:
 
     def checkpoint_if_due(self) -> None:
         """Write a checkpoint when its interval has passed."""
-        if self._checkpoint.due(self.position.step, self._clock()):
+        due = self._checkpoint.due(self.position.step, self._clock())
+        if self.world.from_first(due):  # all write it where the ranks share out the parameters
             self._save()
             self._checkpoint.mark(self._clock())
 
@@ -179,11 +183,16 @@ class Training:
         """
         reason = self._stop.reason or "the stop of another rank"
         if self.position.step == 0:
-            return self._checkpoints.farewell(f"stopped by {reason} before the first step, with nothing to save")
+            said = f"stopped by {reason} before the first step, with nothing to save"
+            return self._failed or self._checkpoints.farewell(said)
         folder = self._save()
         if self.world.is_first and self.waited_share is not None:
             log.info("waited for data %.1f%% of the time", 100 * self.waited_share)
-        error = self._checkpoints.farewell(f"stopped by {reason} after step {self.position.step}; saved {folder}")
+        if (error := self._failed) is not None:
+            cure = "; run the same command again to go on" if isinstance(error, ServiceUnavailable) else ""
+            log.error("the data failed after step %d; saved %s%s", self.position.step, folder, cure)
+        else:
+            error = self._checkpoints.farewell(f"stopped by {reason} after step {self.position.step}; saved {folder}")
         # A rank that ends early makes torchrun end the others, rank 0 in the middle of its checkpoint.
         self.world.barrier()
         return error

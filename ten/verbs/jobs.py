@@ -8,7 +8,7 @@ import msgspec
 
 from ten.job import JobSpec, load_job
 from ten.job_flags import job_settings
-from ten.units import format_bytes, format_count, format_seconds
+from ten.units import format_bytes, format_count, format_seconds, parse_seconds
 from ten.verbs.terminal import as_json, show
 
 
@@ -66,9 +66,14 @@ def train(arguments: argparse.Namespace) -> int:
     """Train a job's run to its end."""
     if arguments.dry_run:
         return plan(arguments)
+    from ten.launch import launch, ranks_here
+
+    spec = _job(arguments)
+    if (ranks := ranks_here(spec.train)) > 1:
+        return launch(arguments.words, ranks, grace_s=parse_seconds(spec.limits.stop_grace))
     from ten import run
 
-    outcome = run.train(_job(arguments))
+    outcome = run.train(spec)
     if os.environ.get("RANK", "0") != "0":
         return 0
     position, bits, waited = outcome.position, outcome.held_out_bits_per_byte, outcome.waited_share

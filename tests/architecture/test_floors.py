@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("job", "job_flags"),
     ("dataset", "quote"),
     ("preparation",),
-    ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "render", "schema"),
+    ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "launch", "render", "schema"),
     ("attempt", "disk", "cloud", "cloud_flags"),
     ("run", "inference", "doctor"),
     ("flags", "export"),
@@ -34,7 +34,8 @@ TORCH = {
     "ten.scan.outer", "ten.scan.outer_reference", "ten.scan.reference", "ten.train.adamw", "ten.train.adamw8bit",
     "ten.train.backward", "ten.train.checkpoint", "ten.train.context_loss", "ten.train.device",
     "ten.train.distributed", "ten.train.evaluate", "ten.train.levels", "ten.train.loop", "ten.train.muon",
-    "ten.train.optim", "ten.train.optimizer", "ten.train.random_state", "ten.train.step", "ten.train.tensor_file",
+    "ten.train.named_tensors", "ten.train.optim", "ten.train.optimizer", "ten.train.random_state",
+    "ten.train.sharding", "ten.train.step", "ten.train.tensor_file",
     "ten.train.training",
 }  # fmt: skip
 """Modules that import torch, themselves or through another; nothing else may when it is imported."""

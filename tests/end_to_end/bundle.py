@@ -11,7 +11,7 @@ from ten.train.metrics import StepMetrics, read_metrics
 
 TINY = [
     "--set", "model.layers=1", "--set", "model.width=32", "--set", "model.eigenstates=8", "--set", "model.mlp_width=64",
-    "--set", "train.threads=1",
+    "--set", "train.threads=1", "--set", "train.ranks=1",
 ]  # fmt: skip
 """A model that costs nothing, for tests about data."""
 
@@ -66,11 +66,12 @@ class Bundle:
         )
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
-            if any(line.step >= step for line in self._metrics_so_far()):
+            if any(line.step >= step for line in self.metrics_so_far()):
                 process.send_signal(by)
                 break
             time.sleep(0.002)
         return process.wait(60)
 
-    def _metrics_so_far(self) -> list[StepMetrics]:
+    def metrics_so_far(self) -> list[StepMetrics]:
+        """Those of a training on its way; none before its first step."""
         return [line for path in (self.store / "runs").glob("*/metrics.jsonl") for line in read_metrics(path)]

@@ -1,8 +1,8 @@
 """One attempt over the tiny parts as a process: `python -m tests.train.attempt FOLDER STEPS FAULT [OPTIMIZER WEIGHTS]`.
 
 Ranks come from torchrun's variables. FAULT is slow (50 ms a batch), saves (the same, with a checkpoint every other
-step), stall (no third batch), crash (rank 1 fails at its third batch), leave (a stop is requested at the fifth) or
-short (rank 1 has too little memory for its third backward pass).
+step), stall (no third batch), crash (rank 1 fails at its third batch), data (its data does), leave (a stop is requested
+at the fifth), apart (a folder for each rank) or short (rank 1 has too little memory for its third backward pass).
 """
 
 import sys
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ten.data.loader import StepBatch
-from ten.errors import TenError
+from ten.errors import DataError, TenError
 from ten.train.backward import Backward
 from ten.train.checkpoint import Position
 from ten.train.distributed import World, open_world
@@ -25,26 +25,30 @@ from tests.train.tiny import batches, open_training, tiny_model
 
 
 def main(folder: str, steps: str, fault: str, optimizer: OptimizerName = "adamw", weights: Weights = "fp32") -> int:
+    try:
+        run(Path(folder), int(steps), fault, optimizer, weights)
+    except TenError as error:
+        print(error)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+def run(folder: Path, steps: int, fault: str, optimizer: OptimizerName, weights: Weights) -> None:
     stop = StopRequest()
     with stop.handling(), open_world(torch.device("cpu"), timeout_s=20.0) as world:
         model = tiny_model(seed=world.rank, dropout=0.0)
-        world.share_parameters(model)
+        world.share([*model.parameters(), *model.buffers()])
         if fault == "short" and world.rank == 1:
             fail_once(model, at=3)
-        try:
-            train(
-                open_training(
-                    Path(folder), steps=int(steps), model=model, world=world, stop=stop,
-                    checkpoint_every=2 if fault == "saves" else 0,
-                    source=lambda position: faulty(position, world, fault, stop),
-                    backward=Backward(("keep", "recompute")),
-                    optimizer_name=optimizer, weights=weights,
-                )
-            )  # fmt: skip
-        except TenError as error:
-            print(error)  # noqa: T201
-            return error.exit_code
-    return 0
+        train(
+            open_training(
+                folder / f"rank{world.rank}" if fault == "apart" else folder,
+                steps=steps, model=model, world=world, stop=stop, checkpoint_every=2 if fault == "saves" else 0,
+                source=lambda position: faulty(position, world, fault, stop),
+                backward=Backward(("keep", "recompute")),
+                optimizer_name=optimizer, weights=weights,
+            )
+        )  # fmt: skip
 
 
 def faulty(position: Position, world: World, fault: str, stop: StopRequest) -> Iterator[StepBatch]:
@@ -55,6 +59,8 @@ def faulty(position: Position, world: World, fault: str, stop: StopRequest) -> I
             time.sleep(60)
         if fault == "crash" and number == 2 and world.rank == 1:
             raise RuntimeError("this rank fails")
+        if fault == "data" and number == 2 and world.rank == 1:
+            raise DataError("this rank has no data")
         if fault == "leave" and number == 4:
             stop.request("the test")
         yield batch

@@ -49,8 +49,8 @@ def test_state_moves_to_another_optimizer_and_to_torchs() -> None:
     copies = [[nn.Parameter(p.detach().clone()) for p in mine] for _ in range(2)]
     again = AdamW(_groups(copies[0]), lr=1e-2, betas=(0.9, 0.95), eps=1e-8)
     torchs = torch.optim.AdamW(_groups(copies[1]), lr=1e-2, betas=(0.9, 0.95), eps=1e-8, fused=True)
-    again.load_state_dict(own.state_dict())
-    state = copy.deepcopy(own.state_dict()["state"])  # torch shares the tensors it is given
+    state, another = (copy.deepcopy(own.state_dict()["state"]) for _ in range(2))  # both share what they are given
+    again.load_state_dict({"state": another, "param_groups": again.state_dict()["param_groups"]})
     torchs.load_state_dict({"state": state, "param_groups": torchs.state_dict()["param_groups"]})
     for optimizer, parameters in ((own, mine), (again, copies[0]), (torchs, copies[1])):
         _give_gradients(parameters, 1)

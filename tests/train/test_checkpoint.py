@@ -13,8 +13,9 @@ from torch import nn
 from ten.errors import DataError, MissingInput, SpecError
 from ten.model.lm import LanguageModel
 from ten.train import checkpoint_files
-from ten.train.checkpoint import Position, load_weights, model_tensors, optimizer_tensors, read_state
+from ten.train.checkpoint import Position, read_state
 from ten.train.loop import train
+from ten.train.named_tensors import load_weights, model_tensors, optimizer_tensors
 from ten.train.optim import build_optimizer
 from ten.train.settings import OptimizerName, TrainSettings, Weights
 from tests.train.tiny import TinyModel, open_training, tiny_model

@@ -72,8 +72,11 @@ def test_a_plan_says_which_gpus_would_be_paid_for_and_not_used(
     nothing_set: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--set", "resources.ordered=[{infra: do, instance_type: gpu-h100x8-640gb}]"]
-    assert main(["up", "job.yaml", "--dry-run", *words, "--set", "limits.max_cost=500"]) == 0
-    assert "gpu-h100x8-640gb has 8 GPUs and a rented job runs in one process" in capsys.readouterr().out
+    words += ["--set", "limits.max_cost=500"]
+    assert main(["up", "job.yaml", "--dry-run", *words]) == 0
+    assert "has 8 GPUs" not in capsys.readouterr().out  # a process each
+    assert main(["up", "job.yaml", "--dry-run", *words, "--set", "train.ranks=2"]) == 0
+    assert "gpu-h100x8-640gb has 8 GPUs and the job trains on 2 of them" in capsys.readouterr().out
 
 
 def test_a_dry_run_with_an_account_has_todays_prices_and_makes_nothing(
