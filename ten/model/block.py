@@ -6,11 +6,13 @@ from torch import Tensor, nn
 from ten.model.documents import Documents
 from ten.model.matrix_mixer import MatrixMixer
 from ten.model.mixer import LayerCarry, PaperMixer, TenMixer, initialise, weight_std
-from ten.model.presets import ModelConfig
+from ten.model.presets import ModelConfig, Variant
 from ten.model.recompute import Runner, call, recomputed
 
 _NORM_EPSILON = 1e-6
-_MIXERS = {"ten": TenMixer, "matrix": MatrixMixer, "paper": PaperMixer}
+_MIXERS: dict[Variant, type[TenMixer | MatrixMixer | PaperMixer]] = {
+    "ten": TenMixer, "matrix": MatrixMixer, "paper": PaperMixer,
+}  # fmt: skip
 
 
 def normalisation(config: ModelConfig) -> nn.Module:
@@ -25,7 +27,7 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.mixer_norm = normalisation(config)
-        self.mixer = _MIXERS[config.variant](config)
+        self.mixer: TenMixer | MatrixMixer | PaperMixer = _MIXERS[config.variant](config)
         self.mlp_norm = normalisation(config)
         self.mlp = SiLUMLP(config) if config.variant == "paper" else SwiGLU(config)
 
