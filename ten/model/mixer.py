@@ -81,7 +81,17 @@ class CoupledProjection(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """(B, T, 2K) → (B, T, D)."""
+        if states.shape[:-1].numel() < self.projection.out_features:
+            return F.linear(self._coupled(states), self.projection.weight)
         return F.linear(states, self.weight())
+
+    def _coupled(self, states: Tensor) -> Tensor:
+        """The coupling applied to the states themselves: cheaper than folding where tokens are few, as in decoding."""
+        if self.coupling is None:
+            return states
+        with torch.autocast(states.device.type, enabled=False):
+            blocks = states.to(self.coupling.dtype).reshape(*states.shape[:-1], 2, self.config.heads, -1)
+            return torch.einsum("...phk,hjk->...phj", blocks, self.coupling).reshape(states.shape)
 
 
 class TenMixer(nn.Module):

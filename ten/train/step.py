@@ -14,6 +14,7 @@ from torch import Tensor
 from ten.errors import TrainingDiverged
 from ten.train.adamw import AdamW
 from ten.train.distributed import World
+from ten.train.prefetch import prefetched
 
 if TYPE_CHECKING:
     from ten.data.loader import StepBatch
@@ -76,14 +77,12 @@ class Stepper:
         nats = torch.zeros((), dtype=torch.float64, device=device)
         tokens = 0
         stopped = batch is None
-        for micro in batch.micro_batches if batch else ():
+        for micro in prefetched(batch.micro_batches if batch else (), device):
             if self.stop():
                 stopped = True
                 break
             with self.autocast():
-                loss = self.model.loss(
-                    micro.tokens.to(device, non_blocking=True), micro.starts.to(device, non_blocking=True)
-                )
+                loss = self.model.loss(micro.tokens, micro.starts)
             loss.backward()  # type: ignore[no-untyped-call]
             nats += loss.detach()
             tokens += micro.starts.numel()

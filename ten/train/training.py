@@ -50,7 +50,7 @@ class Training:
 
     `position` is what `checkpoints.restore` gave and `loader` begins there. `total_tokens` is the length of the whole
     run, fixed when it began. `stop` is the one that `stepper` polls. `supply` tells what making shards has cost, for
-    the warning that the data is too slow.
+    the warning that the data is too slow. `peak_tokens_per_s` is the rate at an MFU of 1, where it is known.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Training:
         checkpoint_every: Interval,
         stop: StopRequest,
         supply: Callable[[], Supply | None] = lambda: None,
+        peak_tokens_per_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         now = clock()
@@ -81,6 +82,7 @@ class Training:
         self._metrics = MetricsLog(metrics_path, position.step) if self.world.is_first else None
         self._stop = stop
         self._supply = supply
+        self._peak = peak_tokens_per_s
         self._clock = clock
         self._began = now - position.seconds
         self._restored = position
@@ -207,13 +209,15 @@ class Training:
 
     def _describe(self, batch: StepBatch, result: StepResult, rate: float, waited: float) -> StepMetrics:
         digests = self.world.gather_digests(batch.row_digests)
+        tokens_per_s = self._throughput.tokens_per_second()
         return StepMetrics(
             step=self.position.step,
             tokens=self.position.tokens,
             loss=result.loss,
             lr=rate,
             grad_norm=result.grad_norm,
-            tokens_per_s=self._throughput.tokens_per_second(),
+            tokens_per_s=tokens_per_s,
+            mfu=tokens_per_s / self._peak if self._peak else None,
             data_wait_s=waited,
             rows_sha256=rows_sha256(digests, len(batch.micro_batches)),
             seconds=self.position.seconds,
