@@ -4,7 +4,6 @@ torch is imported inside the functions that need it, after the packer process ha
 """
 
 import os
-import platform
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -25,8 +24,6 @@ from ten.train.stopping import StopRequest
 from ten.units import parse_seconds
 
 if TYPE_CHECKING:
-    import torch
-
     from ten.data.cursor import Cursor
     from ten.data.fill import Fill
     from ten.data.loader import Loader
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
     from ten.train.checkpoint import Checkpoints
     from ten.train.distributed import World
     from ten.train.mirror import Mirror
+    from ten.train.step import Stepper
     from ten.train.training import Outcome
 
 
@@ -75,12 +73,12 @@ def _train(
     import torch
 
     from ten.model.lm import LanguageModel
-    from ten.train.device import autocast, open_device, resolve_precision
+    from ten.train.compilation import open_compilation
+    from ten.train.device import device_name, open_device
     from ten.train.distributed import local_rank, open_world
     from ten.train.loop import train as train_loop
     from ten.train.optim import build_optimizer
     from ten.train.schedule import open_schedule
-    from ten.train.step import Stepper
     from ten.train.training import Training
 
     settings = job.spec.train
@@ -96,15 +94,11 @@ def _train(
     attempt = _measured(attempt, job, fill, world)
     loader = _open_loader(job, attempt, fill, position.cursor, world)
     stack.callback(loader.close)
+    compilation = open_compilation(
+        settings, model, world, seq_len=job.seq_len, cache_dir=job.cache_dir, store=job.spec.store
+    )
     run = Training(
-        stepper=Stepper(
-            model=model,
-            optimizer=optimizer,
-            world=world,
-            autocast=partial(autocast, resolve_precision(settings.precision, device), device),
-            clip_norm=settings.clip_norm,
-            stop=stop,
-        ),
+        stepper=_open_stepper(job, model, optimizer, world, stop),
         schedule=open_schedule(settings, total_tokens=attempt.record.total_tokens, width=job.model.width),
         loader=loader,
         held_out=open_held_out(job, fill),
@@ -116,14 +110,44 @@ def _train(
         checkpoint_every=Interval.parse(job.spec.checkpoint.every),
         stop=stop,
         supply=fill.supply,
+        peak_tokens_per_s=_peak_tokens_per_s(job, world),
+        compilation=compilation,
     )
     if world.is_first:
-        reached = stack.enter_context(recorded(attempt, job, _name(device), world.size, position.step))
+        reached = stack.enter_context(recorded(attempt, job, device_name(device), world.size, position.step))
         stack.callback(lambda: reached.append(run.position.step))
+    if compilation is not None:
+        stack.enter_context(compilation)
     if mirror is not None:
         mirror.note()
     with stop.handling(), watched(job.spec, stop):
         return train_loop(run)
+
+
+def _open_stepper(
+    job: Preparation, model: "LanguageModel", optimizer: "AdamW", world: "World", stop: StopRequest
+) -> "Stepper":
+    from ten.train.device import autocast, resolve_precision
+    from ten.train.step import Stepper
+
+    settings = job.spec.train
+    return Stepper(
+        model=model,
+        optimizer=optimizer,
+        world=world,
+        autocast=partial(autocast, resolve_precision(settings.precision, world.device), world.device),
+        clip_norm=settings.clip_norm,
+        stop=stop,
+    )
+
+
+def _peak_tokens_per_s(job: Preparation, world: "World") -> float | None:
+    from ten.train.device import device_name, resolve_precision
+    from ten.train.utilization import peak_tokens_per_s
+
+    precision = resolve_precision(job.spec.train.precision, world.device)
+    card = device_name(world.device)
+    return peak_tokens_per_s(job.model, job.tokenizer.vocabulary, card=card, precision=precision, ranks=world.size)
 
 
 def _open_checkpoints(
@@ -202,9 +226,3 @@ def _open_loader(job: Preparation, attempt: Attempt, fill: "Fill", cursor: "Curs
     )
     first = Cursor(fingerprint=job.recipe.fingerprint, seed=data.seed, seq_len=job.seq_len)
     return Loader(job.recipe, fill, cursor or first, shape, pin=world.device.type == "cuda")
-
-
-def _name(device: "torch.device") -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()

@@ -10,16 +10,19 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 import torch
 
-from ten.train.compile_cache import set_folder
+from ten.train.compile_cache import machine_name, set_folder
 from ten.train.compile_process import CompileResult, CompileTask, first_line
+from ten.train.device import autocast, device_name, resolve_compile, resolve_precision
 from ten.train.distributed import World
 from ten.train.rehearsal import compile_blocks, compiling_nothing_new, rehearse, run_eagerly
+from ten.train.settings import TrainSettings
 from ten.train.step import Autocast
 
 if TYPE_CHECKING:
@@ -31,6 +34,38 @@ MEASURED_STEPS = 5
 _WORTH_WAITING_S = 1800.0
 """Time left in a run for which compiling in the trainer, where it holds training up, can still pay."""
 Course = Generator[None, float, None]
+
+
+def open_compilation(
+    settings: TrainSettings,
+    model: LanguageModel,
+    world: World,
+    *,
+    seq_len: int,
+    cache_dir: Path,
+    store: str,
+) -> Compilation | None:
+    """What compiles the blocks of `model` for the micro-batches of `settings`; None where `train.compile` says so.
+
+    The cache lies below `cache_dir`, and a copy of it in the `store` where that is no folder.
+    """
+    if not resolve_compile(settings.compile, world.device):
+        return None
+    precision = resolve_precision(settings.precision, world.device)
+    machine = machine_name(device_name(world.device), torch.__version__, torch.version.cuda)
+    task = CompileTask(
+        model=model.config,
+        rows=settings.micro_batch_rows,
+        seq_len=seq_len,
+        precision=precision,
+        device=str(world.device),
+        threads=torch.get_num_threads(),
+        machine=machine,
+        folder=str(cache_dir.absolute() / "compiled" / machine),
+        store=store if store.startswith("s3://") else None,
+        publishes=world.is_first,
+    )
+    return Compilation(model, task, world, partial(autocast, precision, world.device))
 
 
 class CompileProcess:

@@ -100,11 +100,10 @@ def _compile(task: CompileTask) -> CompileResult:
             known = _load(task)
             _rehearse(task)
             _publish(task, known)
-    except torch.OutOfMemoryError:
-        error = "no room on the device beside the trainer"
-        return CompileResult(seconds=time.monotonic() - begun, error=error, lacks_memory=True)
     except Exception as error:  # whatever a compiler may raise: the trainer says it and goes on
-        return CompileResult(seconds=time.monotonic() - begun, error=first_line(error))
+        lacks_memory = isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+        words = "no room on the device beside the trainer" if lacks_memory else first_line(error)
+        return CompileResult(seconds=time.monotonic() - begun, error=words, lacks_memory=lacks_memory)
     return CompileResult(seconds=time.monotonic() - begun)
 
 

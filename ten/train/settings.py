@@ -15,6 +15,7 @@ _T = TypeVar("_T")
 Schedule = Literal["wsd", "cosine", "constant"]
 Rate = Annotated[float, Meta(gt=0, le=1)]
 Precision = Literal["auto", "fp32", "bf16"]
+Compile = Literal["auto", "on", "off"]
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +32,12 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 1
     precision: Annotated[
         Precision, Meta(description="Matrix products in bf16 or fp32; weights are fp32. auto: bf16 on CUDA, else fp32.")
+    ] = "auto"
+    compile: Annotated[
+        Compile,
+        Meta(
+            description="Blocks compiled beside training, and used where that is faster. auto: on for CUDA, else off."
+        ),
     ] = "auto"
     learning_rate: Annotated[
         Rate | None, Meta(description="Peak learning rate; unset: chosen from the model's width.")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
     from ten.data.loader import StepBatch
     from ten.data.supply import Supply
+    from ten.train.compilation import Compilation
 
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Training:
     `position` is what `checkpoints.restore` gave and `loader` begins there. `total_tokens` is the length of the whole
     run, fixed when it began. `stop` is the one that `stepper` polls. `supply` tells what making shards has cost, for
     the warning that the data is too slow. `peak_tokens_per_s` is the rate at an MFU of 1, where it is known.
+    `compilation` takes its turn after each step.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Training:
         stop: StopRequest,
         supply: Callable[[], Supply | None] = lambda: None,
         peak_tokens_per_s: float | None = None,
+        compilation: Compilation | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         now = clock()
@@ -83,6 +86,7 @@ class Training:
         self._stop = stop
         self._supply = supply
         self._peak = peak_tokens_per_s
+        self._compilation = compilation
         self._clock = clock
         self._began = now - position.seconds
         self._restored = position
@@ -139,6 +143,8 @@ class Training:
         self.position = Position(step=self.position.step + 1, cursor=batch.cursor, seconds=now - self._began)
         self._throughput.add(self.position.tokens, begun, now)
         self._note_wait(waited, now - begun)
+        if self._compilation is not None:
+            self._compilation.after_step(now - begun, self.seconds_left)
         return self._describe(batch, result, rate, waited)
 
     def evaluate_if_due(self, metrics: StepMetrics) -> StepMetrics:

@@ -28,11 +28,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 TORCH = {
     "ten.scan", "ten.scan.chunked", "ten.scan.eigenvalues", "ten.scan.reference",
-    "ten.model.block", "ten.model.documents", "ten.model.generate", "ten.model.lm", "ten.model.loss",
-    "ten.model.mixer", "ten.data.held_out", "ten.data.loader",
-    "ten.train.adamw", "ten.train.checkpoint", "ten.train.device", "ten.train.distributed", "ten.train.evaluate",
-    "ten.train.loop", "ten.train.optim", "ten.train.random_state", "ten.train.step", "ten.train.tensor_file",
-    "ten.train.training",
+    "ten.model.block", "ten.model.decode", "ten.model.documents", "ten.model.generate",
+    "ten.model.lm", "ten.model.loss", "ten.model.mixer", "ten.data.held_out", "ten.data.loader",
+    "ten.train.adamw", "ten.train.checkpoint", "ten.train.compilation", "ten.train.device", "ten.train.distributed",
+    "ten.train.evaluate", "ten.train.loop", "ten.train.optim", "ten.train.prefetch", "ten.train.random_state",
+    "ten.train.rehearsal", "ten.train.step", "ten.train.tensor_file", "ten.train.training",
 }  # fmt: skip
 """Modules that import torch, themselves or through another; nothing else may when it is imported."""
 
