@@ -47,7 +47,7 @@ class Decoder:
 
     def _capture(self, carry: Carry) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         """The graph of a step, and where it leaves its logits."""
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):

@@ -21,7 +21,7 @@ def prefetched(micro_batches: Iterable[MicroBatch], device: torch.device) -> Ite
     if device.type != "cuda":
         yield from (_moved(micro, device) for micro in micro_batches)
         return
-    side = torch.cuda.Stream(device)
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     ahead: tuple[MicroBatch, torch.cuda.Event] | None = None
     for micro in micro_batches:
         following = _sent(micro, device, side)

@@ -6,7 +6,6 @@ compiler are inside functions: a process that compiles nothing never loads it.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -73,10 +72,7 @@ def _keep_loops_out() -> None:
     """Have a scan that is no operator called between graphs: traced, its loop over time unrolls into the graph."""
     from ten.model import mixer
 
+    scan = vars(mixer)["scan"]
     is_operator = any(name.startswith("ten::") for name in torch._C._dispatch_get_all_op_names())
-    if (
-        not is_operator
-        and isinstance(mixer.scan, types.FunctionType)
-        and not hasattr(mixer.scan, "_torchdynamo_disable")
-    ):
-        mixer.scan = torch.compiler.disable(mixer.scan)
+    if not is_operator and not hasattr(scan, "_torchdynamo_disable"):
+        vars(mixer)["scan"] = torch.compiler.disable(scan)  # type: ignore[no-untyped-call]
