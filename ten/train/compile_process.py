@@ -92,16 +92,15 @@ def _end_with_trainer() -> None:
 
 
 def _compile(task: CompileTask) -> CompileResult:
-    import torch
-
     begun = time.monotonic()
     try:
+        Path(task.folder).mkdir(parents=True, exist_ok=True)
         with contextlib.redirect_stdout(sys.stderr):
             known = _load(task)
             _rehearse(task)
             _publish(task, known)
     except Exception as error:  # whatever a compiler may raise: the trainer says it and goes on
-        lacks_memory = isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+        lacks_memory = "out of memory" in str(error)  # of torch's own error and of the driver's
         words = "no room on the device beside the trainer" if lacks_memory else first_line(error)
         return CompileResult(seconds=time.monotonic() - begun, error=words, lacks_memory=lacks_memory)
     return CompileResult(seconds=time.monotonic() - begun)

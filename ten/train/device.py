@@ -41,7 +41,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp
 
 def resolve_compile(compile: Compile, device: torch.device) -> bool:
     """`auto` compiles on CUDA and not elsewhere."""
-    return compile == "on" or (compile == "auto" and device.type == "cuda")
+    return compile in (True, "on") or (compile == "auto" and device.type == "cuda")
 
 
 def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> AbstractContextManager[None]:

@@ -15,7 +15,8 @@ _T = TypeVar("_T")
 Schedule = Literal["wsd", "cosine", "constant"]
 Rate = Annotated[float, Meta(gt=0, le=1)]
 Precision = Literal["auto", "fp32", "bf16"]
-Compile = Literal["auto", "on", "off"]
+Compile = bool | Literal["auto", "on", "off"]
+"""YAML reads a plain on and off as true and false."""
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

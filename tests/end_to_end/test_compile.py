@@ -1,6 +1,5 @@
 """`train.compile` in whole runs: stopped while it compiles, with a compiler that fails, and through a real one."""
 
-import os
 import signal
 import subprocess
 import time
@@ -54,29 +53,34 @@ def test_a_compiler_that_fails_is_a_warning_and_changes_nothing(
     bundle: Bundle, undisturbed: list[StepMetrics], tmp_path: Path
 ) -> None:
     (tmp_path / "compiled").write_text("a file where the cache would be a folder")
-    done = bundle.run("train", *bundle.training("--streaming", *ON, "--cache-dir", str(tmp_path), "--steps", "400"))
-    assert "the blocks are not compiled, training goes on eagerly: NotADirectoryError" in done.stderr
-    assert [line.loss for line in bundle.metrics()][:2] == [line.loss for line in undisturbed][:2]
+    said = train_until(bundle, "the blocks are not compiled", "--cache-dir", str(tmp_path))
+    assert "training goes on eagerly: NotADirectoryError" in said
+    assert bundle.metrics()[0].loss == undisturbed[0].loss
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_a_run_that_is_compiled_on_its_way_loses_no_step_and_resumes(
     bundle: Bundle, undisturbed: list[StepMetrics]
 ) -> None:
-    """The tiny run takes long enough for the compiler to be done on a quiet machine; the switch is in what it says."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    words = bundle.command("train", *bundle.training("--streaming", *ON, "--steps", "20000"))
-    trainer = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment)
-    assert trainer.stderr is not None
-    said = next(line for line in trainer.stderr if "a step takes" in line or "not compile" in line)
-    trainer.send_signal(signal.SIGINT)
-    trainer.communicate(timeout=120)
-    assert "eagerly and" in said and trainer.returncode == 75
+    assert " s eagerly and " in train_until(bundle, "training goes on")
     last = bundle.metrics()[-1].step
     bundle.run("train", *bundle.training("--streaming", *ON, "--steps", str(last + 3)))
     steps = bundle.metrics()
     assert [line.step for line in steps] == list(range(1, last + 4))
     assert steps[-1].loss < undisturbed[-1].loss
+
+
+def train_until(bundle: Bundle, words: str, *more: str) -> str:
+    """Train until a line of the log has these words, then stop; the line."""
+    command = bundle.command("train", *bundle.training("--streaming", *ON, "--steps", "100000", *more))
+    trainer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert trainer.stderr is not None
+    said = next((line for line in trainer.stderr if words in line), "nothing of the kind")
+    trainer.send_signal(signal.SIGINT)
+    trainer.communicate(timeout=120)
+    assert trainer.returncode == 75
+    return said
 
 
 def _is_alive(process: int) -> bool:

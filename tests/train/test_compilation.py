@@ -215,6 +215,7 @@ def test_a_process_that_dies_without_a_word_is_an_error_that_says_so(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_compiled_steps_train_as_eager_ones_do_and_compile_nothing_of_their_own(tmp_path: Path) -> None:
     """The real compiler, in a process and here: losses and gradients are equal, every graph comes from the cache."""
     code = (
