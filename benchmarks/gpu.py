@@ -4,8 +4,8 @@ Prints a table a section and writes a dated report, section by section, to bench
 OUT names. A section that fails is reported with its error and the others go on; exit code 1 if any failed.
 
 It needs what a CUDA image of PyTorch has: torch >= 2.11, triton, numpy, safetensors, tokenizers, pyarrow. Whole models
-also need msgspec, and real runs what `ten` needs; a section says which package it lacks. On a machine without an index,
-bring them along: `pip install --target DIR msgspec pyyaml tqdm …` elsewhere, and PYTHONPATH=DIR here.
+also need msgspec, and real runs pyyaml and tqdm; a section says which package it lacks. Where nothing can be installed,
+bring them along: `pip install --target DIR msgspec pyyaml tqdm` elsewhere, and PYTHONPATH=DIR here.
 
 Without a GPU (`--device cpu`) figures mean nothing: with --quick, toys are run to prove the script.
 """
@@ -117,6 +117,7 @@ def main(words: list[str] | None = None) -> int:
     import torch
 
     headline = f"TEN on {bench.name}, torch {torch.__version__}"
+    headline += ", toy sizes that measure nothing" if arguments.quick else ""
     print(headline)
     out = Path(os.environ.get("OUT") or REPORTS)
     card = (bench.card.name if bench.card else bench.name).lower().replace(" ", "-")
