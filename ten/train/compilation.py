@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -52,7 +52,10 @@ def open_compilation(
     if not resolve_compile(settings.compile, world.device):
         return None
     precision = resolve_precision(settings.precision, world.device)
-    machine = machine_name(device_name(world.device), torch.__version__, torch.version.cuda)
+    name = device_name(world.device)
+    if world.device.type == "cpu":
+        name += f"-{torch.backends.cpu.get_cpu_capability()}"  # the instructions that code for one CPU may use
+    machine = machine_name(name, torch.__version__, torch.version.cuda)
     task = CompileTask(
         model=model.config,
         rows=settings.micro_batch_rows,
@@ -77,8 +80,9 @@ class CompileProcess:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0,
         )  # fmt: skip
         assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(task) + b"\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended already: `result` says so
+            self._process.stdin.write(msgspec.json.encode(task) + b"\n")
+            self._process.stdin.flush()
 
     @property
     def is_done(self) -> bool:
@@ -166,11 +170,15 @@ class Compilation:
 
     def _prepare(self) -> Generator[None, float, bool]:
         """Have the cache filled; whether it is worth taking over."""
-        if self._world.local_rank == 0:
-            self._process = CompileProcess(self._task)
+        result = CompileResult(seconds=0.0)
+        try:
+            self._process = CompileProcess(self._task) if self._world.local_rank == 0 else None
+        except OSError as error:  # no room for another process
+            result = CompileResult(seconds=0.0, error=first_line(error))
         while not self._all(self._process is None or self._process.is_done):
             yield
-        result = CompileResult(seconds=0.0) if self._process is None else self._process.result()
+        if self._process is not None:
+            result = self._process.result()
         if result.error is None:
             self._say("the blocks are compiled, in %.0f s beside training", result.seconds)
         elif result.lacks_memory and (self._left or 0.0) > _WORTH_WAITING_S:

@@ -150,6 +150,19 @@ def test_a_process_that_fails_leaves_the_run_eager_unless_only_room_was_missing_
     assert answer.error in caplog.text  # type: ignore[operator]
 
 
+def test_a_machine_without_room_for_a_process_is_a_warning(
+    model: LanguageModel, compiler: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fail(_: CompileTask) -> FakeProcess:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(compilation, "CompileProcess", fail)
+    with Compilation(model, task(tmp_path), World(), nullcontext) as own:
+        assert run(model, own, COMPILED) == 1
+    assert "goes on eagerly: OSError: [Errno 12] Cannot allocate memory" in caplog.text
+
+
 def test_a_compiler_that_fails_here_is_a_warning_and_the_blocks_stay_as_they_were(
     model: LanguageModel, compiler: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
