@@ -75,6 +75,7 @@ def run(name: str, bench: "Bench", budget_s: float) -> Result:
     result = Result(name=name, title=section.title, columns=(), budget_s=budget_s)
     begun = time.monotonic()
     bench.deadline = begun + budget_s
+    bench.forget()  # what the section before had belongs to this one, and to processes that it starts
     try:
         result.columns, rows = section.open(bench)
         for row in rows:
@@ -129,7 +130,8 @@ def main(words: list[str] | None = None) -> int:
         print("\n".join(lines(results[-1])), flush=True)
         write(path, headline, command, results)
     failed = [result.name for result in results if result.failure]
-    print(f"\ngpu: {len(results)} sections, {f'FAILED: {chr(44).join(failed)}' if failed else 'none failed'}; {path}")
+    verdict = f"FAILED: {', '.join(failed)}" if failed else "none failed"
+    print(f"\ngpu: {len(results)} sections, {verdict}; {path}")
     return 1 if failed else 0
 
 

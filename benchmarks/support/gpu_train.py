@@ -18,6 +18,7 @@ DATA_COLUMNS = ("mode", "preset", "steps", "tokens/s", "waited for data", "of pr
 FIRST_COLUMNS = ("train.compile", "preset", "first step s", "compiled steps from s", "what the run says")
 PRESET, ROWS, STEPS, FIRST_STEP = "small", 4, 40, 5
 TARGET = 0.97
+_ROOT = Path(__file__).parents[2]
 _MANY_STEPS = "100000"
 _SETTLED = re.compile(r"(?:a step takes .*|the blocks .*eagerly.*)")
 
@@ -120,8 +121,9 @@ def _command(verb: str, store: Path, *words: str) -> list[str]:
 
 
 def _environment(store: Path) -> dict[str, str]:
-    """Without a `.env` file, and with caches that begin empty."""
-    own = {"TEN_ENV_FILE": os.devnull, "TEN_CACHE_DIR": str(store / "cache")}
+    """With this checkout's `ten`, without a `.env` file, and with caches that begin empty."""
+    found = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    own = {"TEN_ENV_FILE": os.devnull, "TEN_CACHE_DIR": str(store / "cache"), "PYTHONPATH": found}
     return {name: value for name, value in os.environ.items() if not name.startswith("TEN_")} | own
 
 
