@@ -63,7 +63,7 @@ format: setup ## put the code into shape
 	$(VENV)/bin/shfmt -i 2 -ci -w $(SHELL_FILES)
 
 bench: setup ## every benchmark's quick form; dated reports lie under benchmarks/reports
-	@for script in pack loader scan first_step stream scale quality; do echo "== $$script"; $(VENV)/bin/python benchmarks/$$script.py --quick || exit 1; done
+	@for script in pack loader scan first_step stream scale quality gpu; do echo "== $$script"; $(VENV)/bin/python benchmarks/$$script.py --quick || exit 1; done
 
 lock: setup ## pin what is installed now
 	$(VENV)/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia|triton|cuda)' > requirements.lock

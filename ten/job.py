@@ -28,8 +28,8 @@ MAY_CHANGE = frozenset(
         "version", "name", "run", "mode", "store", "data.cache_dir", "data.cache_limit", "data.keep_files",
         "data.pack_threads", "data.engine", "data.batch_size", "model.backend", "train.epochs",
         "train.tokens", "train.steps", "train.micro_batch_rows", "train.gradient_accumulation", "train.device",
-        "train.ranks", "train.shard", "train.threads", "train.memory", "train.segment", "train.evaluate_every",
-        "train.evaluate_tokens",
+        "train.ranks", "train.shard", "train.threads", "train.memory", "train.segment", "train.compile",
+        "train.evaluate_every", "train.evaluate_tokens",
     }
 )  # fmt: skip
 """Settings that a run may change between attempts."""

@@ -1,10 +1,11 @@
-"""The transformer that quality.py compares with: RMSNorm, rotary attention, SwiGLU, tied head."""
+"""The transformer that quality.py and gpu.py compare with: RMSNorm, rotary attention, SwiGLU, tied head."""
 
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ten.model.loss import linear_cross_entropy
 from ten.model.presets import padded_vocabulary
@@ -21,13 +22,16 @@ class Transformer(nn.Module):
         self.norm = nn.RMSNorm(width, eps=1e-6)
         nn.init.normal_(self.embedding.weight, std=0.02)
         half = width // heads // 2
-        self.angles = torch.arange(seq_len)[:, None] * 10000 ** (-torch.arange(half) / half)
+        angles = torch.arange(seq_len)[:, None] * 10000 ** (-torch.arange(half) / half)
+        self.register_buffer("angles", angles, persistent=False)
+        self.recompute = False
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, None]:
         """(B, T) → hidden (B, T, D), and no carry."""
         x = self.embedding(tokens)
+        angles = self.get_buffer("angles")[: tokens.shape[1]]
         for block in self.blocks:
-            x = block(x, self.angles[: tokens.shape[1]])
+            x = checkpoint(block, x, angles, use_reentrant=False) if self.recompute else block(x, angles)
         return self.norm(x), None
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -72,7 +76,7 @@ class TransformerBlock(nn.Module):
 
 
 def rotated(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotary position embedding of x (B, H, T, D / H)."""
+    """Rotary position embedding of x (B, H, T, D / H), in its dtype: attention's fast kernels want all three alike."""
     a, b = x.chunk(2, dim=-1)
     cos, sin = angles.cos(), angles.sin()
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ten.errors import SpecError
+from ten.model.decode import Decoder
 from ten.model.lm import Carry, LanguageModel
 
 
@@ -57,25 +58,31 @@ class _Sampler:
 def _tokens(
     model: LanguageModel, prompt: list[int], max_tokens: int, end_of_document: int, sampler: _Sampler
 ) -> Iterator[int]:
-    feed = prompt or [end_of_document]
-    carry: Carry | None = None
-    opens = True
-    for drawn in range(max_tokens):
-        logits, carry = _advance(model, feed, carry, opens=opens)
+    if max_tokens == 0:
+        return
+    logits, carry = _open(model, prompt or [end_of_document], None)
+    decoder: Decoder | None = None
+    for drawn in range(1, max_tokens + 1):
         token = sampler.draw(logits)
         if token == end_of_document:
             return
         yield token
-        feed, opens = [token], drawn == 0 and not prompt
+        if drawn == max_tokens:
+            return
+        if drawn == 1 and not prompt:
+            logits, carry = _open(model, [token], carry)
+            continue
+        decoder = decoder or Decoder(model, carry)
+        logits = decoder.step(torch.tensor([token]))[0]
 
 
 @torch.no_grad()
-def _advance(model: LanguageModel, tokens: list[int], carry: Carry | None, *, opens: bool) -> tuple[Tensor, Carry]:
-    """Feed tokens of one row; the logits (V,) of the next one, on the CPU, and the carry."""
+def _open(model: LanguageModel, tokens: list[int], carry: Carry | None) -> tuple[Tensor, Carry]:
+    """Feed tokens of one row that open a document; the logits (V,) of the next one, and the carry."""
     device = model.embedding.weight.device
-    starts = torch.tensor([[opens] + [False] * (len(tokens) - 1)], device=device)
+    starts = torch.tensor([[True] + [False] * (len(tokens) - 1)], device=device)
     hidden, carry = model(torch.tensor([tokens], device=device), starts, carry)
-    return model.logits(hidden[0, -1]).cpu(), carry
+    return model.logits(hidden[0, -1]), carry
 
 
 def _check(

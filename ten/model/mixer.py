@@ -89,7 +89,17 @@ class CoupledProjection(nn.Module):
 
     def forward(self, states: Tensor, gate: Tensor) -> Tensor:
         """states (B, T, 2K) and logits of the gate (B, T, D) → (B, T, D)."""
-        return F.linear(states, self.weight()) * torch.sigmoid(gate)
+        few = states.shape[:-1].numel() < self.projection.out_features
+        read = F.linear(self._coupled(states), self.projection.weight) if few else F.linear(states, self.weight())
+        return read * torch.sigmoid(gate)
+
+    def _coupled(self, states: Tensor) -> Tensor:
+        """The coupling applied to the states themselves: cheaper than folding where tokens are few, as in decoding."""
+        if self.coupling is None:
+            return states
+        with torch.autocast(states.device.type, enabled=False):
+            blocks = states.to(self.coupling.dtype).reshape(*states.shape[:-1], 2, self.config.heads, -1)
+            return torch.einsum("...phk,hjk->...phj", blocks, self.coupling).reshape(states.shape)
 
 
 class TenMixer(nn.Module):

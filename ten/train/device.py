@@ -1,12 +1,13 @@
 """Where tensors live and in which precision matrix products run, from what the job says and the machine has."""
 
+import platform
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
 
 from ten.errors import SpecError
-from ten.train.settings import Precision, Weights
+from ten.train.settings import Compile, Precision, Weights
 
 
 def open_device(name: str, local_rank: int = 0) -> torch.device:
@@ -26,11 +27,21 @@ def open_device(name: str, local_rank: int = 0) -> torch.device:
     return device
 
 
+def device_name(device: torch.device) -> str:
+    """What torch calls the GPU, or the system the CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+
+
 def resolve_precision(precision: Precision, device: torch.device, weights: Weights = "fp32") -> Literal["fp32", "bf16"]:
     """`auto` is bf16 on CUDA and for bf16 weights, which have no other products, and fp32 elsewhere."""
     if precision == "auto":
         return "bf16" if device.type == "cuda" or weights == "bf16" else "fp32"
     return precision
+
+
+def resolve_compile(compile: Compile, device: torch.device) -> bool:
+    """`auto` compiles on CUDA and not elsewhere."""
+    return compile in (True, "on") or (compile == "auto" and device.type == "cuda")
 
 
 def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> AbstractContextManager[None]:

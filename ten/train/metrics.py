@@ -30,6 +30,8 @@ class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Of the global batch: equal for every mode, machine and number of ranks."""
     seconds: float
     """Time in training since the run began, over all attempts."""
+    mfu: float | None = None
+    """The part of the cards' dense bf16 peak that `tokens_per_s` is; only in bf16 on known cards."""
     held_out_bits_per_byte: float | None = None
     memory: Level = "keep"
     """Level of `train.memory` that the step was taken at."""

@@ -46,7 +46,8 @@ class Progress:
 
     def _words(self, metrics: StepMetrics) -> str:
         held_out = "" if self._held_out is None else f", held-out {self._held_out:.3f} bits/byte"
-        return f"loss {metrics.loss:.3f}{held_out}"
+        mfu = "" if metrics.mfu is None else f", MFU {metrics.mfu:.1%}"
+        return f"loss {metrics.loss:.3f}{held_out}{mfu}"
 
 
 @contextmanager

@@ -21,6 +21,8 @@ DEFAULT_SEGMENT = 2048
 OptimizerName = Literal["adamw", "muon", "adamw8bit"]
 Weights = Literal["fp32", "bf16"]
 Sharding = Literal["auto", "replicate", "shard"]
+Compile = bool | Literal["auto", "on", "off"]
+"""YAML reads a plain on and off as true and false."""
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +64,12 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "all else."
         ),
     ] = "adamw"
+    compile: Annotated[
+        Compile,
+        Meta(
+            description="Blocks compiled beside training, and used where that is faster. auto: on for CUDA, else off."
+        ),
+    ] = "auto"
     learning_rate: Annotated[
         Rate | None, Meta(description="Peak learning rate; unset: chosen from the model's width.")
     ] = None

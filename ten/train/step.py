@@ -19,6 +19,7 @@ from ten.train import sharding
 from ten.train.backward import Autocast, Backward
 from ten.train.distributed import World
 from ten.train.optimizer import Optimizer
+from ten.train.prefetch import prefetched
 
 if TYPE_CHECKING:
     from ten.data.loader import StepBatch
@@ -90,14 +91,13 @@ class Stepper:
         tokens = 0
         stopped, short = batch is None and self.world.agree(True), False
         micro_batches = batch.micro_batches if batch else ()
-        for number, micro in enumerate(micro_batches, 1):
+        for number, micro in enumerate(prefetched(micro_batches, device), 1):
             if self.world.agree(self.stop()):
                 stopped = True
                 break
             around = partial(self._around, number == len(micro_batches))
             try:
-                rows = micro.tokens.to(device, non_blocking=True), micro.starts.to(device, non_blocking=True)
-                nats += self.backward(self.model, *rows, self.autocast, around=around)
+                nats += self.backward(self.model, micro.tokens, micro.starts, self.autocast, around=around)
             except torch.OutOfMemoryError as error:
                 if self.world.in_step:  # the others are inside of a collective
                     raise self.backward.exhausted() from error

@@ -15,7 +15,7 @@ from ten.data.rows import rows_sha256
 from ten.errors import DataError, ServiceUnavailable, SpecError, TenError
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.evaluate import Scorer
-from ten.train.heartbeat import SAVE_S, Heartbeat
+from ten.train.heartbeat import SAVE_S, START_S, Heartbeat
 from ten.train.interval import Interval, Timer
 from ten.train.metrics import MetricsLog, StepMetrics
 from ten.train.schedule import LearningRate
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
     from ten.data.loader import StepBatch
     from ten.data.supply import Supply
+    from ten.train.compilation import Compilation
 
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ class Training:
 
     `position` is what `checkpoints.restore` gave and `loader` begins there. `total_tokens` is the length of the whole
     run, fixed when it began. `stop` is the one that `stepper` polls. `supply` tells what making shards has cost, for
-    the warning that the data is too slow. `beat` is told what goes on; data may keep training waiting for
+    the warning that the data is too slow. `peak_tokens_per_s` is the rate at an MFU of 1, where it is known.
+    `compilation` takes its turn after each step. `beat` is told what goes on; data may keep training waiting for
     `data_patience_s`.
     """
 
@@ -72,6 +74,8 @@ class Training:
         supply: Callable[[], Supply | None] = lambda: None,
         beat: Heartbeat | None = None,
         data_patience_s: float = 300.0,
+        peak_tokens_per_s: float | None = None,
+        compilation: Compilation | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         now = clock()
@@ -87,6 +91,8 @@ class Training:
         self._supply = supply
         self._beat = beat or Heartbeat()
         self._data_patience_s = data_patience_s
+        self._peak = peak_tokens_per_s
+        self._compilation = compilation
         self._clock = clock
         self._began = now - position.seconds
         self._restored = position
@@ -152,6 +158,9 @@ class Training:
         self._throughput.add(self.position.tokens, begun, now)
         self._beat.stepped(now - begun)
         self._note_wait(waited, now - begun)
+        if self._compilation is not None:
+            with self._beat.doing("compiling", START_S):
+                self._compilation.after_step(now - begun, self.seconds_left)
         return self._describe(batch, result, rate, waited)
 
     def evaluate_if_due(self, metrics: StepMetrics) -> StepMetrics:
@@ -229,13 +238,15 @@ class Training:
 
     def _describe(self, batch: StepBatch, result: StepResult, rate: float, waited: float) -> StepMetrics:
         digests = self.world.gather_digests(batch.row_digests)
+        tokens_per_s = self._throughput.tokens_per_second()
         return StepMetrics(
             step=self.position.step,
             tokens=self.position.tokens,
             loss=result.loss,
             lr=rate,
             grad_norm=result.grad_norm,
-            tokens_per_s=self._throughput.tokens_per_second(),
+            tokens_per_s=tokens_per_s,
+            mfu=tokens_per_s / self._peak if self._peak else None,
             data_wait_s=waited,
             rows_sha256=rows_sha256(digests, len(batch.micro_batches)),
             seconds=self.position.seconds,

@@ -8,8 +8,8 @@ import torch
 
 from ten.model.lm import LanguageModel
 from ten.model.presets import ModelSettings, Variant, resolve
-from ten.train.named_tensors import model_tensors, optimizer_tensors
 from ten.train.checkpoint_size import checkpoint_bytes, optimizer_bytes, weight_bytes
+from ten.train.named_tensors import model_tensors, optimizer_tensors
 from ten.train.optim import build_optimizer, narrow_weights
 from ten.train.settings import OptimizerName, TrainSettings, Weights
 

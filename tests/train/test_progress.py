@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 
+import msgspec
 import pytest
 
 from ten.train.metrics import StepMetrics
@@ -15,6 +16,12 @@ def metrics(step: int, seconds: float, held_out: float | None = None) -> StepMet
         step=step, tokens=step * 1000, loss=1.5, lr=0.1, grad_norm=2.0, tokens_per_s=50.0, data_wait_s=0.0,
         rows_sha256="ab", seconds=seconds, held_out_bits_per_byte=held_out,
     )  # fmt: skip
+
+
+def test_mfu_is_shown_where_it_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), open_progress(10_000, 0, shown=True) as progress:
+        progress.show(msgspec.structs.replace(metrics(1, seconds=1.0), mfu=0.4567), None)
+    assert "loss 1.500, MFU 45.7%, 50 tokens/s" in caplog.text
 
 
 class Terminal(io.StringIO):
