@@ -22,7 +22,9 @@ from ten.store.durable import writing
 from ten.text.pins import keep_corpus
 from ten.train.checkpoint_files import complete
 from ten.train.length import run_tokens
-from ten.train.mirror import Mirror
+from ten.train.machine import this_machine
+from ten.train.metrics import tokens_at
+from ten.train.mirror import METRICS, Mirror
 from ten.train.ranks import number
 from ten.train.recovery import recover
 from ten.train.run_record import RunRecord, now, read_run, write_run
@@ -170,6 +172,7 @@ def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_s
     log.info("run %s: from step %d to %s tokens", attempt.folder, from_step, format_count(attempt.record.total_tokens))
     keep_tokenizer(attempt.folder, job.tokenizer)
     keep_corpus(attempt.folder, job.corpus)
+    metrics = attempt.folder / METRICS
     record = attempt.record.begin(
         started=attempt.started,
         device=device,
@@ -177,28 +180,30 @@ def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_s
         world_size=ranks,
         from_step=from_step,
         price_per_hour=job.spec.resources.price_per_hour,
+        machine=this_machine(),
+        from_tokens=tokens_at(metrics, from_step),
     )
     write_run(path, record)
     reached, reason = [from_step], "finished"
     try:
-        with _seen(path, record):
+        with _seen(path, record, metrics):
             yield reached
     except BaseException as error:
         reason = str(error) if isinstance(error, TenError) else repr(error)
         raise
     finally:
-        write_run(path, record.end(to_step=reached[-1], reason=reason))
+        write_run(path, record.end(to_step=reached[-1], reason=reason, to_tokens=tokens_at(metrics, reached[-1])))
 
 
 @contextmanager
-def _seen(path: Path, record: RunRecord) -> Iterator[None]:
-    """Write the present time into run.json now and then: what a killed attempt cost is known from it."""
+def _seen(path: Path, record: RunRecord, metrics: Path) -> Iterator[None]:
+    """Write time and tokens into run.json now and then: what a killed attempt cost and did is known from it."""
     over = threading.Event()
 
     def write() -> None:
         while not over.wait(SEEN_EVERY_S):
             try:
-                write_run(path, record.seen())
+                write_run(path, record.seen(to_tokens=tokens_at(metrics)))
             except DiskFull as error:
                 log.warning("%s: not written: %s", path, error)
 

@@ -58,6 +58,7 @@ _VERBS = {
     "render": ("jobs", "render"),
     "eval": ("trained", "evaluate"),
     "generate": ("trained", "generate"),
+    "report": ("trained", "report"),
     "runs": ("trained", "runs"),
     "verify": ("holdings", "verify"),
     "push": ("holdings", "push"),

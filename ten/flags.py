@@ -26,6 +26,7 @@ _EXAMPLES = {
     "eval": "ten eval\n  ten eval train-stdlib-nano --dataset 'other/*.txt' --json\n  ten eval --dataset wikitext-103",
     "generate": "ten generate --prompt 'def main():' --max-tokens 200\n"
     "  ten generate train-tinystories-nano --prompt 'Once upon a time'",
+    "report": "ten report train-stdlib-nano --open\n  ten report first-try second-try --to compared.html",
     "runs": "ten runs\n  ten runs s3://my-bucket/ten",
     "verify": "ten verify\n  ten verify ten-data/packs/stdlib-0123456789ab --json\n"
     "  ten verify train-tinystories-nano\n  ten verify s3://my-bucket/ten/packs/stdlib-0123456789ab --repair",
@@ -124,6 +125,13 @@ def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same text (0)")
 
 
+def _add_report(parser: argparse.ArgumentParser, _verb: str) -> None:
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="runs' ids or folders; without one the latest run")
+    _add_store(parser)
+    parser.add_argument("--to", metavar="FILE", help="the page; without it report.html in the first run's folder")
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+
+
 def _add_runs(parser: argparse.ArgumentParser, _verb: str) -> None:
     parser.add_argument("where", nargs="?", metavar="STORE", help="folder or s3://bucket/prefix; without one --store")
     _add_store(parser)
@@ -165,6 +173,7 @@ _VERBS = {
     "render": ("Write a job as another engine's file, with names of secrets and no values.", _add_render),
     "eval": ("Bits per byte of a trained run on held-out text.", _add_run),
     "generate": ("Text written by a trained run.", _add_run),
+    "report": ("Write runs as one HTML page: curves, eigenvalues, samples, receipt.", _add_report),
     "runs": ("List the runs of a store: steps, tokens, loss, checkpoints and their age.", _add_runs),
     "verify": ("Check every byte of packs and checkpoints against its hash, wherever they lie.", _add_verify),
     "push": ("Move packs and runs to another store; only what it lacks is sent.", _add_transfer),

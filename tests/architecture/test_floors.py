@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dataset",),
     ("preparation",),
     ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "render", "schema"),
-    ("attempt", "disk", "cloud", "cloud_flags"),
+    ("attempt", "disk", "cloud", "cloud_flags", "report"),
     ("run", "inference"),
     ("flags",),
     ("verbs",),
