@@ -5,6 +5,7 @@ torch is imported inside the functions that need it, after the packer process ha
 
 import os
 import platform
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,8 @@ from ten.limits import budgeted, limited, watched
 from ten.preparation import Preparation
 from ten.train.interval import Interval
 from ten.train.ranks import number
+from ten.train.run_record import now
+from ten.train.spent import Bill
 from ten.train.stopping import StopRequest
 from ten.units import parse_seconds
 
@@ -123,7 +126,19 @@ def _train(
     if mirror is not None:
         mirror.note()
     with stop.handling(), watched(job.spec, stop):
-        return train_loop(run)
+        return train_loop(run, _bill(job.spec, attempt))
+
+
+def _bill(spec: JobSpec, attempt: Attempt) -> Bill:
+    """What the attempt costs and what its limits leave, for the terminal."""
+    limits = spec.limits
+    return Bill(
+        price_per_hour=spec.resources.price_per_hour,
+        spent=attempt.record.cost,
+        max_cost=limits.max_cost,
+        max_seconds=None if limits.max_duration is None else parse_seconds(limits.max_duration),
+        since=time.monotonic() - (now() - attempt.started).total_seconds(),
+    )
 
 
 def _open_checkpoints(

@@ -88,7 +88,7 @@ def lines_until(path: Path, step: int) -> bytes:
 
 
 def tokens_at(path: Path, step: int | None = None) -> int | None:
-    """Tokens of the newest line, or of the newest up to a step; 0 at step 0, None where no line near the end says it."""
+    """Tokens of the newest line, or of the newest up to a step; 0 at step 0, None where no line near the end tells."""
     if step == 0:
         return 0
     try:

@@ -95,7 +95,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         from_step: int,
         started: datetime | None = None,
         price_per_hour: float | None = None,
-        machine: Machine = Machine(),
+        machine: Machine | None = None,
         from_tokens: int | None = None,
     ) -> "RunRecord":
         """With one more attempt, that starts now unless it `started` earlier."""
@@ -106,7 +106,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
             world_size=world_size,
             from_step=from_step,
             price_per_hour=price_per_hour,
-            machine=machine,
+            machine=machine or Machine(),
             job_sha256=job_sha256(self.spec),
             from_tokens=from_tokens,
             to_tokens=from_tokens,
