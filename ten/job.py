@@ -28,7 +28,7 @@ MAY_CHANGE = frozenset(
         "version", "name", "run", "mode", "store", "data.cache_dir", "data.cache_limit", "data.keep_files",
         "data.pack_threads", "data.engine", "data.batch_size", "model.backend", "model.recompute", "train.epochs",
         "train.tokens", "train.steps", "train.micro_batch_rows", "train.gradient_accumulation", "train.device",
-        "train.threads", "train.evaluate_every", "train.evaluate_tokens",
+        "train.threads", "train.sinks", "train.evaluate_every", "train.evaluate_tokens",
     }
 )  # fmt: skip
 """Settings that a run may change between attempts."""

@@ -20,6 +20,7 @@ from ten.feeding import begin_packer, epoch_tokens, open_fill, open_held_out
 from ten.job import JobSpec, refuse_other_spec
 from ten.limits import budgeted, limited, watched
 from ten.preparation import Preparation
+from ten.sinks.followers import following
 from ten.train.interval import Interval
 from ten.train.ranks import number
 from ten.train.run_record import now
@@ -123,6 +124,7 @@ def _train(
     if world.is_first:
         reached = stack.enter_context(recorded(attempt, job, _name(device), world.size, position.step))
         stack.callback(lambda: reached.append(run.position.step))
+        stack.enter_context(following(settings.sinks, attempt.folder, position.step))
     if mirror is not None:
         mirror.note()
     with stop.handling(), watched(job.spec, stop):

@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("job", "job_flags"),
     ("dataset",),
     ("preparation",),
-    ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "render", "schema"),
+    ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "render", "schema", "sinks"),
     ("attempt", "disk", "cloud", "cloud_flags", "report"),
     ("run", "inference"),
     ("flags",),
