@@ -22,6 +22,7 @@ from ten.limits import budgeted, limited, watched
 from ten.preparation import Preparation
 from ten.sinks.followers import following
 from ten.train.interval import Interval
+from ten.train.machine import processor
 from ten.train.ranks import number
 from ten.train.run_record import now
 from ten.train.spent import Bill
@@ -224,4 +225,4 @@ def _open_loader(job: Preparation, attempt: Attempt, fill: "Fill", cursor: "Curs
 def _name(device: "torch.device") -> str:
     import torch
 
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor() or platform.machine()

@@ -17,7 +17,18 @@ _FEWEST_COLUMNS = 90
 _SMOOTHED = 48
 """Windows that a smoothed line has at most."""
 _LABEL_HEIGHT = 12.0
+_SHORT = 9
+"""Length of a short mark."""
 _Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where on the horizontal axis something happened, and what; a short one may be one of many."""
+
+    x: float
+    what: str
+    is_short: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +41,7 @@ class Series:
     low: _Floats
     high: _Floats
     mean: _Floats
-    marks: Sequence[tuple[float, str]] = ()
-    """Where on the horizontal axis something happened, and what."""
+    marks: Sequence[Mark] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +141,9 @@ def _grid(chart: Chart, x: Axis, y: Axis) -> Markup:
             tag("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=f"{y.at(tick):.1f}", y2=f"{y.at(tick):.1f}"),
             tag("text", text, class_="y", x=LEFT - 7, y=f"{y.at(tick) + 4:.1f}"),
         )
-        for tick, text in zip(y.ticks(), alike(chart.y_form, y.ticks()), strict=True)
+        for tick, text in zip(
+            y.ticks(), list(map(chart.y_form, y.ticks())) if y.log else alike(chart.y_form, y.ticks()), strict=True
+        )
     ]
     for tick in x.ticks(6):
         if chart.whole and tick != round(tick):
@@ -144,13 +156,12 @@ def _grid(chart: Chart, x: Axis, y: Axis) -> Markup:
 
 
 def _marks(series: Series, x: Axis) -> Markup:
-    return join(
-        *(
-            tag("line", tag("title", what), class_=f"mark c{series.colour}", x1=f"{x.at(where):.1f}",
-                x2=f"{x.at(where):.1f}", y1=TOP, y2=HEIGHT - BOTTOM)
-            for where, what in series.marks
-        )
-    )  # fmt: skip
+    lines = []
+    for mark in series.marks:
+        across, end = f"{x.at(mark.x):.1f}", TOP + _SHORT if mark.is_short else HEIGHT - BOTTOM
+        look = f"mark c{series.colour}" + (" short" if mark.is_short else "")
+        lines.append(tag("line", tag("title", mark.what), class_=look, x1=across, x2=across, y1=TOP, y2=end))
+    return join(*lines)
 
 
 def _band(series: Series, x: Axis, y: Axis) -> Markup | None:

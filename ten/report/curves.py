@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ten.report import axis
-from ten.report.chart import Chart, Series, draw
+from ten.report.chart import Chart, Mark, Series, draw
 from ten.report.events import Event
 from ten.report.history import Extent
 from ten.report.html import Markup
@@ -68,16 +68,18 @@ def _series(curve: Curve, against: Against, run: RunSource, events: list[Event])
     if curve.key == "held_out":
         if not history.held_out:
             return None
-        x = place(np.array([float(at.step) for at, _ in history.held_out]))
+        across = place(np.array([float(at.step) for at, _ in history.held_out]))
         values = np.array([value for _, value in history.held_out])
         extent = Extent(values, values, values)
     elif (found := history.series.get(curve.key)) is not None:
-        x, extent = place(history.steps), found
+        across, extent = place(history.steps), found
     else:
         return None
-    marks = [(float(place(np.array([float(event.at.step)]))[0]), event.what) for event in events if event.is_marked]
+    marked = [event for event in events if event.mark is not None]
+    places = place(np.array([float(event.at.step) for event in marked]))
+    marks = [Mark(float(x), event.what, event.mark == "tick") for x, event in zip(places, marked, strict=True)]
     return Series(
-        label=run.label, colour=run.colour, x=x, low=extent.low, high=extent.high, mean=extent.mean, marks=marks
+        label=run.label, colour=run.colour, x=across, low=extent.low, high=extent.high, mean=extent.mean, marks=marks
     )
 
 

@@ -1,6 +1,7 @@
 """Events: restarts, stops, kills and spikes of a run, where they lie and what happened, in order."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ten.report.history import History, Position
 from ten.train.run_record import Attempt, RunRecord
@@ -15,8 +16,8 @@ class Event:
 
     at: Position
     what: str
-    is_marked: bool
-    """Whether charts show it."""
+    mark: Literal["line", "tick"] | None
+    """How charts show it, if they do."""
 
 
 def find_events(record: RunRecord, history: History) -> list[Event]:
@@ -25,16 +26,16 @@ def find_events(record: RunRecord, history: History) -> list[Event]:
     for number, attempt in enumerate(record.attempts):
         begun = history.at_step(attempt.from_step)
         if number:
-            events.append(Event(begun, f"restart on {_place(attempt)}", True))
+            events.append(Event(begun, f"restart on {_place(attempt)}", "line"))
         is_last = number + 1 == len(record.attempts)
         if attempt.ended is not None:
             step = min(attempt.to_step or attempt.from_step, int(history.steps[-1]))
-            events.append(Event(history.at_step(step), ended(attempt), False))
+            events.append(Event(history.at_step(step), ended(attempt), None))
         elif not is_last:
             kept = history.at_step(record.attempts[number + 1].from_step)
-            events.append(Event(kept, f"killed; what it did after step {kept.step} was lost", False))
+            events.append(Event(kept, f"killed; what it did after step {kept.step} was lost", None))
     for name, places in history.marks.items():
-        events += [Event(place, _FLAGS[name], True) for place in places]
+        events += [Event(place, _FLAGS[name], "tick") for place in places]
     return sorted(events, key=lambda event: event.at.step)
 
 

@@ -25,6 +25,7 @@ from ten.report.receipt import (
 from ten.report.source import RunSource, Sample
 from ten.units import format_count, format_seconds
 
+_MARKS = {"line": "Dotted lines: restarts", "tick": "strokes at the top: spikes, skipped steps, rollbacks"}
 _EARLIER = 8
 """Earlier samples shown of a run."""
 
@@ -119,6 +120,8 @@ def _curves(runs: list[RunSource], events: dict[str, list[Event]]) -> Markup:
         if drawn:
             caption = tag("figcaption", tag("b", curve.chart.title), " ", tag("span", curve.about))
             figures.append(tag("figure", caption, *drawn))
+    kinds = {event.mark for found in events.values() for event in found}
+    marks = [text for kind, text in _MARKS.items() if kind in kinds]
     legend = tag("p", *(named(run) for run in runs), class_="legend") if len(runs) > 1 else None
     return tag(
         "section",
@@ -126,6 +129,7 @@ def _curves(runs: list[RunSource], events: dict[str, list[Event]]) -> Markup:
         *_switch(against),
         legend,
         tag("div", *figures, class_="charts"),
+        tag("p", "; ".join(marks) + ".", class_="note") if marks else None,
         numbers(runs),
         id="training",
     )

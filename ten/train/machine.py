@@ -32,13 +32,18 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def this_machine(system: Path = Path("/")) -> Machine:
     """The machine at hand, as the files of a Linux `system` tell; elsewhere less is known. Takes milliseconds."""
     return Machine(
-        cpu=_found(system / "proc/cpuinfo", r"^model name\s*:\s*(.+)$"),
+        cpu=processor(system),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         memory_bytes=_memory_bytes(system),
         driver=_found(system / "proc/driver/nvidia/version", r"^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s"),
         image=os.environ.get("TEN_IMAGE") or None,
         revision=_revision(),
     )
+
+
+def processor(system: Path = Path("/")) -> str | None:
+    """The processor's name; None where the system does not tell."""
+    return _found(system / "proc/cpuinfo", r"^model name\s*:\s*(.+)$")
 
 
 def _memory_bytes(system: Path) -> int | None:

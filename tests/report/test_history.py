@@ -22,7 +22,7 @@ def _write(path: Path, losses: list[float | None], **more: object) -> Path:
 @pytest.mark.parametrize("count", [1, 2, 7, 1023, 1024, 1025, 3001, 8191, 8193, 20_000])
 def test_buckets_keep_extremes_means_and_positions(tmp_path: Path, count: int) -> None:
     losses = list(np.random.default_rng(count).normal(5.0, 1.0, count))
-    history = read_history(_write(tmp_path / "metrics.jsonl", losses))  # type: ignore[arg-type]
+    history = read_history(_write(tmp_path / "metrics.jsonl", losses))
     assert history.lines == count
     assert min(count, BUCKETS) <= len(history.steps) <= 2 * BUCKETS
     assert history.steps[-1] == count

@@ -35,11 +35,11 @@ def test_no_dollars_where_one_attempt_has_no_price(tmp_path: Path) -> None:
 
 def test_events_are_in_order_and_say_what_happened(tmp_path: Path) -> None:
     events = find_events(*_run(make_run(tmp_path / "tale", steps=300)))
-    assert [(event.at.step, event.what, event.is_marked) for event in events] == [
-        (100, "stopped by SIGTERM", False),
-        (100, "restart on NVIDIA L40S", True),
-        (150, "loss spike", True),
-        (200, "killed; what it did after step 200 was lost", False),
-        (200, "restart on NVIDIA L40S", True),
-        (300, "finished", False),
+    assert [(event.at.step, event.what, event.mark) for event in events] == [
+        (100, "stopped by SIGTERM", None),
+        (100, "restart on NVIDIA L40S", "line"),
+        (150, "loss spike", "tick"),
+        (200, "killed; what it did after step 200 was lost", None),
+        (200, "restart on NVIDIA L40S", "line"),
+        (300, "finished", None),
     ]

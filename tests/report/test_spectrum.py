@@ -30,7 +30,7 @@ def _model(**settings: object) -> LanguageModel:
     model = LanguageModel(ModelConfig(**{**config, **settings}), 64)  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
     return model
 
 
