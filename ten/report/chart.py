@@ -1,7 +1,7 @@
 """Chart: lines over one horizontal axis, as an SVG that is readable without a script, in any colour scheme."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -61,7 +61,7 @@ class Chart:
     crop: float = 0.0
     """Part of the greatest values that may lie above the chart, as a loss's first ones do."""
     smooth: bool = False
-    dots: bool = field(default=False)
+    dots: bool = False
     """Mark every value: there are few."""
 
 

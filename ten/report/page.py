@@ -25,7 +25,7 @@ from ten.report.receipt import (
 from ten.report.source import RunSource, Sample
 from ten.units import format_count, format_seconds
 
-_MARKS = {"line": "Dotted lines: restarts", "tick": "strokes at the top: spikes, skipped steps, rollbacks"}
+_MARKS = {"line": "dotted lines: restarts", "tick": "strokes at the top: spikes, skipped steps, rollbacks"}
 _EARLIER = 8
 """Earlier samples shown of a run."""
 
@@ -35,7 +35,7 @@ def render(runs: list[RunSource], written: datetime) -> str:
     events = {run.letter: find_events(run.record, run.history) for run in runs}
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
     body = join(
-        _header(runs, title, written),
+        _header(runs, title),
         tag(
             "main",
             _overview(runs),
@@ -56,7 +56,7 @@ def _document(title: str, body: Markup) -> str:
         Markup((files("ten.report") / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js")
     )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -70,7 +70,7 @@ def _document(title: str, body: Markup) -> str:
     return f"<!doctype html>\n{page}\n"
 
 
-def _header(runs: list[RunSource], title: str, written: datetime) -> Markup:
+def _header(runs: list[RunSource], title: str) -> Markup:
     first = runs[0]
     about = [
         text
@@ -129,7 +129,7 @@ def _curves(runs: list[RunSource], events: dict[str, list[Event]]) -> Markup:
         *_switch(against),
         legend,
         tag("div", *figures, class_="charts"),
-        tag("p", "; ".join(marks) + ".", class_="note") if marks else None,
+        tag("p", "; ".join(marks).capitalize() + ".", class_="note") if marks else None,
         numbers(runs),
         id="training",
     )

@@ -32,13 +32,11 @@ class Position(msgspec.Struct, frozen=True):
 
 
 def replay(sink: Sink, tail: Tail, position: Path) -> None:
-    """Tell everything that has come; note where the sink stands."""
-    step = None
+    """Tell everything that has come; note where the sink stands, now and then where much has."""
     while lines := tail.new():
         for line in lines:
             step, tokens, seconds = _place(line)
             sink.write(step, tokens, seconds, measurements(line))
-    if step is not None:
         sink.flush()
         write_atomically(position, msgspec.json.encode(Position(step)))
 
