@@ -83,9 +83,9 @@ image-lock: setup ## pin what the image installs, wheel by wheel, after `make lo
 plan: setup ## count a job before anything is made: make plan JOB=jobs/train-pretok.yaml
 	$(TEN) plan $(or $(JOB),jobs/train-streaming.yaml) $(ARGS)
 
-doctor: setup ## say where jobs would run here, and what a job comes to
+doctor: setup ## what is wrong with a job, this machine, the store, the keys: make doctor JOB=jobs/train-pretok.yaml
 	@docker/run.sh where
-	$(TEN) plan $(or $(JOB),jobs/train-streaming.yaml) $(ARGS)
+	$(TEN) doctor $(or $(JOB),jobs/train-streaming.yaml) $(ARGS)
 
 pack: ## pack the data set once: make pack [JOB=…] [ARGS="--set data.dataset=…"]
 	@NAME=$(or $(NAME),ten-$@) docker/run.sh pack $(or $(JOB),jobs/pack.yaml) $(ARGS)

@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,14 +21,16 @@ from ten.preparation import Preparation
 from ten.runs import keep_tokenizer, run_folder
 from ten.store.durable import writing
 from ten.text.pins import keep_corpus
+from ten.train.beside import METRICS
 from ten.train.checkpoint_files import complete
 from ten.train.length import run_tokens
 from ten.train.machine import this_machine
 from ten.train.metrics import tokens_at
-from ten.train.mirror import METRICS, Mirror
+from ten.train.mirror import Mirror
 from ten.train.ranks import number
 from ten.train.recovery import recover
 from ten.train.run_record import RunRecord, now, read_run, write_run
+from ten.train.spent import Bill
 from ten.train.stopping import StopRequest
 from ten.train.stored_run import StoredRun
 from ten.units import format_count, parse_seconds
@@ -125,6 +128,18 @@ class _State(msgspec.Struct):
     position: _Position
 
 
+def bill(attempt: Attempt, spec: JobSpec) -> Bill:
+    """What the attempt costs and what its limits leave, for the terminal."""
+    limits = spec.limits
+    return Bill(
+        price_per_hour=spec.resources.price_per_hour,
+        spent=attempt.record.cost,
+        max_cost=limits.max_cost,
+        max_seconds=None if limits.max_duration is None else parse_seconds(limits.max_duration),
+        since=time.monotonic() - (now() - attempt.started).total_seconds(),
+    )
+
+
 @contextmanager
 def mirrored(attempt: Attempt, spec: JobSpec, stop: StopRequest) -> Iterator[Mirror | None]:
     """What sends the run to its store, where that is no folder; it ends when the newest checkpoint is there."""
@@ -163,10 +178,13 @@ def held(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_step: int) -> Iterator[list[int]]:
+def recorded(
+    attempt: Attempt, job: Preparation, device: str, ranks: int, from_step: int, stop: StopRequest | None = None
+) -> Iterator[list[int]]:
     """Keep run.json, the tokenizer and a hub data set's listing.
 
-    The attempt ends for a reason, at the step put into the list; until then run.json says when it was last seen.
+    The attempt ends for a reason, at the step put into the list, also where it hangs and `stop` has it ended; until
+    then run.json says when it was last seen.
     """
     path = attempt.folder / "run.json"
     log.info("run %s: from step %d to %s tokens", attempt.folder, from_step, format_count(attempt.record.total_tokens))
@@ -185,6 +203,12 @@ def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_s
     )
     write_run(path, record)
     reached, reason = [from_step], "finished"
+
+    def ended(why: str) -> RunRecord:
+        return record.end(to_step=reached[-1], reason=why, to_tokens=tokens_at(metrics, reached[-1]))
+
+    if stop is not None:
+        stop.on_hang(lambda why: write_run(path, ended(why)))
     try:
         with _seen(path, record, metrics):
             yield reached
@@ -192,7 +216,7 @@ def recorded(attempt: Attempt, job: Preparation, device: str, ranks: int, from_s
         reason = str(error) if isinstance(error, TenError) else repr(error)
         raise
     finally:
-        write_run(path, record.end(to_step=reached[-1], reason=reason, to_tokens=tokens_at(metrics, reached[-1])))
+        write_run(path, ended(reason))
 
 
 @contextmanager

@@ -53,12 +53,14 @@ def _verb(name: str) -> Callable[[argparse.Namespace], int]:
 
 _VERBS = {
     "plan": ("jobs", "plan"),
+    "doctor": ("doctor", "doctor"),
     "pack": ("jobs", "pack"),
     "train": ("jobs", "train"),
     "render": ("jobs", "render"),
     "eval": ("trained", "evaluate"),
     "generate": ("trained", "generate"),
     "report": ("trained", "report"),
+    "export": ("trained", "export"),
     "runs": ("trained", "runs"),
     "verify": ("holdings", "verify"),
     "push": ("holdings", "push"),

@@ -27,7 +27,7 @@ def load_environment() -> None:
     Nothing in a value stands for another variable. Raises SpecError naming file and line, and never what stands there;
     MissingInput when the named file cannot be read.
     """
-    for name, value in _given():
+    for name, value in dict(_given()).items():  # of a name that is given twice the last, as in `shell_lines`
         os.environ.setdefault(name, value)
 
 

@@ -16,6 +16,7 @@ _EXAMPLES = {
     "plan": "ten plan jobs/train-pretok.yaml\n"
     "  ten plan --config large --dataset 'corpus/*.parquet' --epochs 1 --json\n"
     "  ten plan --config large --dataset finewebedu --tokens 10B",
+    "doctor": "ten doctor jobs/train-pretok.yaml\n  ten doctor --config small --dataset finewebedu --json",
     "pack": "ten pack jobs/pack.yaml\n  ten pack --dataset 'corpus/*.jsonl.gz' --tokenizer gpt2\n"
     "  ten pack --dataset Salesforce/wikitext:wikitext-2-raw-v1 --subset-size 10K",
     "train": "ten train jobs/train-streaming.yaml --set train.steps=100\n"
@@ -23,10 +24,12 @@ _EXAMPLES = {
     "  ten train --config small --dataset finewebedu --streaming --tokens 1B",
     "render": "ten render jobs/train-pretok.yaml --to docker\n"
     "  ten render jobs/train-streaming.yaml --to skypilot --store s3://my-bucket/ten --set image=registry.example/ten",
-    "eval": "ten eval\n  ten eval train-stdlib-nano --dataset 'other/*.txt' --json\n  ten eval --dataset wikitext-103",
+    "eval": "ten eval\n  ten eval train-stdlib-nano --dataset 'other/*.txt' --json\n  ten eval --dataset wikitext-103\n"
+    "  ten eval --tasks lambada_openai,hellaswag",
     "generate": "ten generate --prompt 'def main():' --max-tokens 200\n"
     "  ten generate train-tinystories-nano --prompt 'Once upon a time'",
     "report": "ten report train-stdlib-nano --open\n  ten report first-try second-try --to compared.html",
+    "export": "ten export\n  ten export train-stdlib-nano --to my-model --dtype bf16",
     "runs": "ten runs\n  ten runs s3://my-bucket/ten",
     "verify": "ten verify\n  ten verify ten-data/packs/stdlib-0123456789ab --json\n"
     "  ten verify train-tinystories-nano\n  ten verify s3://my-bucket/ten/packs/stdlib-0123456789ab --repair",
@@ -115,6 +118,9 @@ def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
         parser.add_argument("--split", metavar="NAME", help="split of a hub dataset to score, all of it")
         parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub dataset")
         parser.add_argument("--tokens", metavar="N", help="held-out tokens to score at most, such as 2M")
+        parser.add_argument("--tasks", metavar="NAMES", help="benchmarks of lm-evaluation-harness to run, by commas")
+        parser.add_argument("--tasks-from", metavar="DIR", help="folder with tasks of your own (YAML)")
+        parser.add_argument("--limit", type=_documents, metavar="N", help="documents of each task at most")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         return
     parser.add_argument("--prompt", default="", metavar="TEXT", help="how the text begins")
@@ -130,6 +136,22 @@ def _add_report(parser: argparse.ArgumentParser, _verb: str) -> None:
     _add_store(parser)
     parser.add_argument("--to", metavar="FILE", help="the page; without it report.html in the first run's folder")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
+
+
+def _documents(text: str) -> int:
+    """A count of at least one, as argparse wants it."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count of documents")
+    return int(text)
+
+
+def _add_export(parser: argparse.ArgumentParser, _verb: str) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's id or folder; without one the latest run")
+    _add_store(parser)
+    parser.add_argument("--to", metavar="DIR", help="folder to make; without it exports/RUN in the store")
+    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="of the weights (fp32)")
+    parser.add_argument("--force", action="store_true", help="replace an export that is there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_runs(parser: argparse.ArgumentParser, _verb: str) -> None:
@@ -168,12 +190,14 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 _VERBS = {
     "plan": ("Count a job's parameters, tokens, FLOPs, bytes and steps before anything is made.", add_job),
+    "doctor": ("Check a job, this machine and its services before anything is paid for.", add_job),
     "pack": ("Pack a dataset into token shards, once; an interrupted pack goes on.", add_job),
     "train": ("Train a run; the same command again resumes it.", add_job),
     "render": ("Write a job as another engine's file, with names of secrets and no values.", _add_render),
-    "eval": ("Bits per byte of a trained run on held-out text.", _add_run),
+    "eval": ("Bits per byte and perplexity of a trained run on any text; --tasks: benchmarks.", _add_run),
     "generate": ("Text written by a trained run.", _add_run),
     "report": ("Write runs as one HTML page: curves, eigenvalues, samples, receipt.", _add_report),
+    "export": ("A trained run as a folder that transformers loads: safetensors, tokenizer, model card.", _add_export),
     "runs": ("List the runs of a store: steps, tokens, loss, checkpoints and their age.", _add_runs),
     "verify": ("Check every byte of packs and checkpoints against its hash, wherever they lie.", _add_verify),
     "push": ("Move packs and runs to another store; only what it lacks is sent.", _add_transfer),

@@ -1,5 +1,6 @@
 """What a trained run is good for: its held-out loss on any text, and text of its own."""
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -13,6 +14,8 @@ from ten.feeding import open_fill, open_held_out
 from ten.preparation import Preparation
 from ten.runs import Run
 from ten.train.checkpoint_files import find_newest
+from ten.train.context import ContextLoss
+from ten.units import format_count
 
 if TYPE_CHECKING:
     from ten.model.lm import LanguageModel
@@ -26,8 +29,11 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     bits_per_byte: float
     bits_per_token: float
+    perplexity: float
+    """Per token: 2 to the bits; comparable between models of one tokenizer only."""
     tokens: int
     text_bytes: int
+    by_context: tuple[ContextLoss, ...]
 
 
 def evaluate(job: Preparation, run: Run) -> Evaluation:
@@ -35,9 +41,9 @@ def evaluate(job: Preparation, run: Run) -> Evaluation:
 
     Raises DataError when the dataset has none.
     """
+    from ten.train.context_loss import loss_by_context
     from ten.train.device import autocast, open_device, resolve_precision
     from ten.train.distributed import World
-    from ten.train.evaluate import bits_per_byte
 
     device = open_device(job.spec.train.device)
     precision = resolve_precision(job.spec.train.precision, device)
@@ -51,22 +57,40 @@ def evaluate(job: Preparation, run: Run) -> Evaluation:
                 f"{job.corpus.dataset}: too few documents to hold any out, so there is nothing to score; name other "
                 "text with `ten eval --dataset TEXT`, or train on a dataset with a validation split"
             )
-        value = bits_per_byte(
+        by_context = loss_by_context(
             model.to(device),
             held_out,
+            seq_len=job.seq_len,
             world=World(device=device),
             autocast=partial(autocast, precision, device),
-            stop=lambda: False,
         )
-    assert value is not None, "nothing asks this evaluation to stop"
+    assert by_context is not None, "nothing asks this evaluation to stop"
+    bits = sum(bucket.nats for bucket in by_context) / math.log(2)
     return Evaluation(
         run=run.record.run,
         checkpoint=checkpoint.name,
         dataset=job.corpus.dataset,
-        bits_per_byte=value,
-        bits_per_token=value * held_out.text_bytes / held_out.tokens,
+        bits_per_byte=bits / held_out.text_bytes,
+        bits_per_token=bits / held_out.tokens,
+        perplexity=2 ** (bits / held_out.tokens),
         tokens=held_out.tokens,
         text_bytes=held_out.text_bytes,
+        by_context=by_context,
+    )
+
+
+def describe(result: Evaluation) -> str:
+    """An evaluation for people: one line, and the loss by context."""
+    contexts = [
+        f"{bucket.begin}-{bucket.end - 1}: {bucket.bits_per_token:.3f}"
+        for bucket in result.by_context
+        if bucket.bits_per_token is not None
+    ]
+    return (
+        f"{result.run} {result.checkpoint} on {result.dataset}: {result.bits_per_byte:.4f} bits per byte "
+        f"({result.bits_per_token:.4f} per token, perplexity {result.perplexity:.2f} per token, "
+        f"{format_count(result.tokens)} tokens of held-out text)\n"
+        f"bits per token by tokens of context: {'  '.join(contexts)}"
     )
 
 

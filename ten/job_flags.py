@@ -79,8 +79,10 @@ def add_job(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--batch-size", metavar="N", type=int, help=batch)
     parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="any setting of a job file")
     if verb == "plan":
+        parser.add_argument("--mfu", metavar="X", type=float, help="part of a GPU's peak that is used, such as 0.4")
+    if verb in ("plan", "doctor"):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
-    if verb in ("plan", "render"):
+    if verb in ("plan", "doctor", "render"):
         return
     parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
     if verb == "pack":

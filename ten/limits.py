@@ -13,6 +13,7 @@ from datetime import datetime
 
 from ten.errors import Resumable, SpecError
 from ten.job import JobSpec
+from ten.train.heartbeat import Heartbeat
 from ten.train.run_record import now
 from ten.train.stopping import StopRequest
 from ten.units import parse_seconds
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 HARD_END_S = 30.0
 """Beyond limits.stop_grace a process that a limit has asked to stop is ended: it hangs."""
-_LONGEST_WAIT_S = 3600.0
+_PARTING_S = 10.0
 
 
 @contextmanager
@@ -72,18 +73,43 @@ def watched(spec: JobSpec, stop: StopRequest) -> Iterator[None]:
 
 
 @contextmanager
-def _watching(reason: str, spec: JobSpec, stop: StopRequest, seconds_left: Callable[[], float]) -> Iterator[None]:
-    """Within the block a thread asks for a stop when no seconds are left, and ends a process that does not follow."""
+def guarded(beat: Heartbeat, spec: JobSpec, stop: StopRequest, keep_stacks: Callable[[str], None]) -> Iterator[None]:
+    """The watchdog: stop when `beat` is overdue. Where everything hangs then is kept first, under the reason."""
+
+    def due() -> str:
+        reason = beat.describe()
+        log.error("%s; keeping where everything hangs, then stopping", reason)
+        keep_stacks(reason)
+        return reason
+
+    with _watching(due, spec, stop, beat.seconds_left, longest_wait_s=1.0):
+        yield
+
+
+@contextmanager
+def _watching(
+    reason: str | Callable[[], str],
+    spec: JobSpec,
+    stop: StopRequest,
+    seconds_left: Callable[[], float],
+    longest_wait_s: float = 3600.0,
+) -> Iterator[None]:
+    """Within the block a thread asks for a stop when no seconds are left, and ends a process that does not follow.
+
+    `reason` is asked when it is due, where it is not known before. How much is left is looked at again after
+    `longest_wait_s`: it may have become less.
+    """
     over = threading.Event()
     patience = parse_seconds(spec.limits.stop_grace) + HARD_END_S
 
     def watch() -> None:
         while (left := seconds_left()) > 0:
-            if over.wait(min(left, _LONGEST_WAIT_S)):
+            if over.wait(min(left, longest_wait_s)):
                 return
-        _ask(reason, stop)
+        why = reason if isinstance(reason, str) else reason()
+        _ask(why, stop)
         if not over.wait(patience):
-            _end(reason, patience)
+            _end(why, patience, stop)
 
     thread = threading.Thread(target=watch, name="limit", daemon=True)
     thread.start()
@@ -101,8 +127,11 @@ def _ask(reason: str, stop: StopRequest) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _end(reason: str, patience: float) -> None:
+def _end(reason: str, patience: float, stop: StopRequest) -> None:
     """Leave behind where every thread hangs; what was saved before is what the next attempt goes on from."""
     log.error("stopped by %s: nothing has moved for %.0fs since; ending the process where it hangs", reason, patience)
     faulthandler.dump_traceback(sys.__stderr__ or 2)
+    parting = threading.Thread(target=stop.part, args=(f"stopped by {reason}; it hung and was ended",), daemon=True)
+    parting.start()
+    parting.join(_PARTING_S)  # a disk or a store may be what hangs
     os._exit(Resumable.exit_code)

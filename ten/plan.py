@@ -1,17 +1,25 @@
 """The plan verb: what a job will take, counted before anything is made. No torch."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from ten.data.manifest import Manifest
 from ten.errors import DataError
 from ten.hub.usual_splits import TRAIN
+from ten.job import LimitSettings
 from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
 from ten.preparation import Preparation
+from ten.quote.estimate import Quote, Work, quote
+from ten.quote.machines import Machine, machines
+from ten.quote.table import describe_quotes
+from ten.quote.utilization import measured_by_runs, state, utilization
+from ten.quote.volume import Source, volume
 from ten.text.download import is_fetched_whole
 from ten.text.tokens import trained_vocabulary
 from ten.text.units import text_bytes
 from ten.train.length import run_tokens
-from ten.units import format_bytes, format_count
+from ten.units import format_bytes, format_count, parse_bytes
 
 UNTRAINED_BYTES_PER_TOKEN = 3.5
 """Bytes of text per token assumed where the tokenizer is still to be trained."""
@@ -55,32 +63,40 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pack_bytes: int
     checkpoint_bytes: int
     """Of all checkpoints kept at a time, and one being written."""
+    download_bytes: int
+    """That come here over the network at most: of the hub's files, or of a pack in an object store."""
+    packing_bytes: int
+    """Of shards that are made: of the whole dataset, or of what streaming reads of it."""
+    kept_bytes: int
+    """On this disk at most: shards, raw files, checkpoints."""
+    limits: LimitSettings
+    quotes: tuple[Quote, ...]
+    """Hours and dollars on each machine in question; none for a job that only packs."""
     notes: tuple[str, ...]
 
 
-def make_plan(job: Preparation) -> Plan:
-    """Count a job's parameters, tokens, operations, bytes and steps; nothing is written."""
+def make_plan(job: Preparation, mfu: float | None = None) -> Plan:
+    """Count a job's parameters, tokens, operations, bytes, steps, hours and dollars; nothing is written.
+
+    `mfu` is the utilization that somebody states. Raises SpecError for one that cannot be.
+    """
     train, model = job.spec.train, job.model
     notes: list[str] = []
-    trained = trained_vocabulary(job.tokenizer_name)
-    manifest: Manifest | None = None
-    if trained is not None and job.must_train_tokenizer:
-        vocabulary, fingerprint = trained, None
-        epoch = round(sum(text_bytes(file) for file in job.corpus.files) / UNTRAINED_BYTES_PER_TOKEN)
-        notes.append(f"tokenizer not trained yet: tokens counted at {UNTRAINED_BYTES_PER_TOKEN} bytes each")
-        if job.spec.data.subset_size is not None:
-            notes.append("and data.subset_size not counted before it is")
-    else:
-        vocabulary, fingerprint, epoch = job.tokenizer.vocabulary, job.recipe.fingerprint, job.epoch_tokens
-        manifest = _manifest(job, notes)
+    text = _text(job, notes)
+    vocabulary, epoch, manifest = text.vocabulary, text.epoch_tokens, text.manifest
     step_tokens = job.seq_len * train.micro_batch_rows * train.gradient_accumulation
     wanted = run_tokens(train, step_tokens=step_tokens, epoch_tokens=epoch)
     steps = -(-wanted // step_tokens)
     count = parameters(model, vocabulary)
-    width = 2 if vocabulary <= 2**16 else 4
     per_token = flops_per_token(model, vocabulary)
     asked = job.corpus.asked
     keeps_files = is_fetched_whole(job.corpus, keep=job.spec.data.keep_files or job.spec.mode == "full")
+    raw = job.corpus.bytes if keeps_files and manifest is None else 0
+    shards = manifest.bytes if manifest else epoch * (2 if vocabulary <= 2**16 else 4)
+    checkpoints = count * CHECKPOINT_BYTES_PER_WEIGHT * (job.spec.checkpoint.keep_last + 1)
+    tokens, source = steps * step_tokens, _source(job, raw, shards, manifest is not None)
+    moved = volume(source, tokens=tokens, epoch_tokens=epoch, checkpoint_bytes=checkpoints)
+    work = Work(tokens=tokens, step_tokens=step_tokens, token_flops=per_token, vocabulary=vocabulary)
     return Plan(
         run=job.run_id,
         mode=job.spec.mode,
@@ -92,26 +108,51 @@ def make_plan(job: Preparation) -> Plan:
         text_column=job.corpus.text_column,
         files=len(job.corpus.files),
         corpus_bytes=job.corpus.bytes,
-        raw_bytes=job.corpus.bytes if keeps_files and manifest is None else 0,
+        raw_bytes=raw,
         tokenizer=job.tokenizer_name,
         vocabulary=vocabulary,
-        fingerprint=fingerprint,
+        fingerprint=text.fingerprint,
         packed=manifest is not None,
         epoch_tokens=epoch,
-        tokens=steps * step_tokens,
+        tokens=tokens,
         steps=steps,
-        epochs=round(steps * step_tokens / max(1, epoch), 3),
+        epochs=round(tokens / max(1, epoch), 3),
         config=job.spec.model.config,
         parameters=count,
         seq_len=job.seq_len,
         step_tokens=step_tokens,
         flops_per_token=per_token,
-        flops=float(steps * step_tokens * per_token),
+        flops=float(tokens * per_token),
         state_bytes=state_bytes(model),
-        pack_bytes=manifest.bytes if manifest else epoch * width,
-        checkpoint_bytes=count * CHECKPOINT_BYTES_PER_WEIGHT * (job.spec.checkpoint.keep_last + 1),
+        pack_bytes=shards,
+        checkpoint_bytes=checkpoints,
+        download_bytes=moved.download,
+        packing_bytes=moved.pack,
+        kept_bytes=moved.keep,
+        limits=job.spec.limits,
+        quotes=_quotes(job, work, mfu),
         notes=tuple(notes),
     )
+
+
+class _Text(NamedTuple):
+    """What is known of the tokens."""
+
+    vocabulary: int
+    fingerprint: str | None
+    epoch_tokens: int
+    manifest: Manifest | None
+
+
+def _text(job: Preparation, notes: list[str]) -> _Text:
+    trained = trained_vocabulary(job.tokenizer_name)
+    if trained is None or not job.must_train_tokenizer:
+        return _Text(job.tokenizer.vocabulary, job.recipe.fingerprint, job.epoch_tokens, _manifest(job, notes))
+    epoch = round(sum(text_bytes(file) for file in job.corpus.files) / UNTRAINED_BYTES_PER_TOKEN)
+    notes.append(f"tokenizer not trained yet: tokens counted at {UNTRAINED_BYTES_PER_TOKEN} bytes each")
+    if job.spec.data.subset_size is not None:
+        notes.append("and data.subset_size not counted before it is")
+    return _Text(trained, None, epoch, None)
 
 
 def describe_plan(plan: Plan) -> str:
@@ -133,10 +174,18 @@ def describe_plan(plan: Plan) -> str:
         ("steps", f"{plan.steps:,} of {plan.step_tokens:,} tokens, rows of {plan.seq_len:,}"),
         ("compute", f"{plan.flops:.3g} FLOPs, {format_count(plan.flops_per_token)} per token"),
         ("disk", f"{shards} of shards ({packed}), {checkpoints} of checkpoints{raw}"),
+        (
+            "bytes",
+            f"{format_bytes(plan.download_bytes)} to download at most, {format_bytes(plan.packing_bytes)} to pack, "
+            f"{format_bytes(plan.kept_bytes)} to keep on this disk at most",
+        ),
         ("carry", f"{format_bytes(plan.state_bytes)} per sequence while generating, at any length"),
         *(("note", note) for note in plan.notes),
     ]
-    return "\n".join(f"{name:<8} {text}" for name, text in lines)
+    told = [f"{name:<8} {text}" for name, text in lines]
+    if plan.quotes:
+        told += ["", *describe_quotes(plan.quotes, plan.config, plan.tokens, plan.limits)]
+    return "\n".join(told)
 
 
 def _hub_lines(plan: Plan) -> list[tuple[str, str]]:
@@ -146,6 +195,34 @@ def _hub_lines(plan: Plan) -> list[tuple[str, str]]:
     config = f"config {plan.hub_config}, " if plan.hub_config else ""
     column = f", text column {plan.text_column}" if plan.text_column else ""
     return [("hub", f"{plan.repository}, {config}split {plan.split}{column}, commit {plan.revision}")]
+
+
+def _source(job: Preparation, raw: int, shards: int, is_packed: bool) -> Source:
+    limit = job.spec.data.cache_limit
+    return Source(
+        mode=job.spec.mode,
+        is_packed=is_packed,
+        at_hub=job.corpus.is_pinned,
+        in_object_store=job.place.is_remote,
+        corpus_bytes=job.corpus.bytes,
+        raw_bytes=raw,
+        pack_bytes=shards,
+        cache_limit=None if limit is None else parse_bytes(limit),
+    )
+
+
+def _quotes(job: Preparation, work: Work, mfu: float | None) -> tuple[Quote, ...]:
+    stated = None if mfu is None else state(mfu)
+    if job.spec.mode == "pack":
+        return ()
+    precision = job.spec.train.precision
+    measured = {} if stated else measured_by_runs(job.store, job.model, precision, job.run_id)
+
+    def on(machine: Machine) -> Quote:
+        known = utilization(machine.gpu or "", stated, measured, precision=precision, token_flops=work.token_flops)
+        return quote(machine, known, work, job.spec.limits)
+
+    return tuple(map(on, machines(job.spec.resources)))
 
 
 def _manifest(job: Preparation, notes: list[str]) -> Manifest | None:

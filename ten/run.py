@@ -5,7 +5,7 @@ torch is imported inside the functions that need it, after the packer process ha
 
 import os
 import platform
-import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ten.attempt import Attempt, held, likely_cursor, measured, mirrored, plan_attempt, recorded
+from ten.attempt import Attempt, bill, held, likely_cursor, measured, mirrored, plan_attempt, recorded
+from ten.calls.patience import read_patience
 from ten.disk import require_room
 from ten.errors import SpecError
 from ten.feeding import begin_packer, epoch_tokens, open_fill, open_held_out
 from ten.job import JobSpec, refuse_other_spec
-from ten.limits import budgeted, limited, watched
+from ten.limits import budgeted, guarded, limited, watched
 from ten.preparation import Preparation
 from ten.sinks.followers import following
+from ten.train.heartbeat import LEAST_S, Heartbeat
 from ten.train.interval import Interval
 from ten.train.machine import processor
 from ten.train.ranks import number
-from ten.train.run_record import now
-from ten.train.spent import Bill
+from ten.train.stacks import keep_stacks
 from ten.train.stopping import StopRequest
 from ten.units import parse_seconds
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from ten.train.checkpoint import Checkpoints
     from ten.train.distributed import World
     from ten.train.mirror import Mirror
-    from ten.train.training import Outcome
+    from ten.train.training import Outcome, Training
 
 
 def train(spec: JobSpec) -> "Outcome":
@@ -70,11 +71,18 @@ def train(spec: JobSpec) -> "Outcome":
         begin = likely_cursor(attempt, job)
         fill = open_fill(job, leads=leads, estimate=wants_epoch, begin=begin, started=started)
         parts.callback(fill.close)
-        return _train(job, attempt, fill, stop, mirror, parts)
+        packer = started.stacks if started is not None else None
+        return _train(job, attempt, fill, stop, mirror, packer, parts)
 
 
 def _train(
-    job: Preparation, attempt: Attempt, fill: "Fill", stop: StopRequest, mirror: "Mirror | None", stack: ExitStack
+    job: Preparation,
+    attempt: Attempt,
+    fill: "Fill",
+    stop: StopRequest,
+    mirror: "Mirror | None",
+    packer: Callable[[], str] | None,
+    stack: ExitStack,
 ) -> "Outcome":
     _calm_threads(job.spec.train.threads)
     import torch
@@ -101,15 +109,13 @@ def _train(
     attempt = _measured(attempt, job, fill, world)
     loader = _open_loader(job, attempt, fill, position.cursor, world)
     stack.callback(loader.close)
+    beat = Heartbeat(lambda: stop.polled_at)
+    cast = partial(autocast, resolve_precision(settings.precision, device), device)
+    stepper = Stepper(
+        model=model, optimizer=optimizer, world=world, autocast=cast, clip_norm=settings.clip_norm, stop=stop
+    )
     run = Training(
-        stepper=Stepper(
-            model=model,
-            optimizer=optimizer,
-            world=world,
-            autocast=partial(autocast, resolve_precision(settings.precision, device), device),
-            clip_norm=settings.clip_norm,
-            stop=stop,
-        ),
+        stepper=stepper,
         schedule=open_schedule(settings, total_tokens=attempt.record.total_tokens, width=job.model.width),
         loader=loader,
         held_out=open_held_out(job, fill),
@@ -121,27 +127,35 @@ def _train(
         checkpoint_every=Interval.parse(job.spec.checkpoint.every),
         stop=stop,
         supply=fill.supply,
+        beat=beat,
+        data_patience_s=read_patience().total_s + LEAST_S,
     )
     if world.is_first:
-        reached = stack.enter_context(recorded(attempt, job, _name(device), world.size, position.step))
-        stack.callback(lambda: reached.append(run.position.step))
-        stack.enter_context(following(settings.sinks, attempt.folder, position.step))
+        _keep_record(job, attempt, run, device, stop, mirror, stack)
+    keep = partial(keep_stacks, attempt.folder, packer=packer)
+    with stop.handling(), watched(job.spec, stop), guarded(beat, job.spec, stop, keep):
+        return train_loop(run, bill(attempt, job.spec))
+
+
+def _keep_record(
+    job: Preparation,
+    attempt: Attempt,
+    run: "Training",
+    device: "torch.device",
+    stop: StopRequest,
+    mirror: "Mirror | None",
+    stack: ExitStack,
+) -> None:
+    """On rank 0, until `stack` is closed: run.json is kept, and sinks are told."""
+    begun = run.position.step
+    if mirror is not None:
+        stop.on_hang(mirror.last_words)
+    reached = stack.enter_context(recorded(attempt, job, _name(device), run.world.size, begun, stop))
+    stack.callback(lambda: reached.append(run.position.step))
+    stop.on_hang(lambda _: reached.append(run.position.step))
+    stack.enter_context(following(job.spec.train.sinks, attempt.folder, begun))
     if mirror is not None:
         mirror.note()
-    with stop.handling(), watched(job.spec, stop):
-        return train_loop(run, _bill(job.spec, attempt))
-
-
-def _bill(spec: JobSpec, attempt: Attempt) -> Bill:
-    """What the attempt costs and what its limits leave, for the terminal."""
-    limits = spec.limits
-    return Bill(
-        price_per_hour=spec.resources.price_per_hour,
-        spent=attempt.record.cost,
-        max_cost=limits.max_cost,
-        max_seconds=None if limits.max_duration is None else parse_seconds(limits.max_duration),
-        since=time.monotonic() - (now() - attempt.started).total_seconds(),
-    )
 
 
 def _open_checkpoints(

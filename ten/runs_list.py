@@ -9,9 +9,9 @@ import msgspec
 
 from ten.errors import MissingInput
 from ten.store.protocol import ObjectStat, Store
+from ten.train.beside import METRICS
 from ten.train.checkpoint_files import SEAL
 from ten.train.metrics import TAIL_BYTES, StepMetrics, last_lines
-from ten.train.mirror import METRICS
 from ten.train.run_record import RunRecord, decode_run
 from ten.units import format_count, format_seconds
 

@@ -66,6 +66,15 @@ def test_what_is_set_stays(tmp_path: Path) -> None:
     assert (found["TEN_STORE"], found["TEN_CACHE_DIR"], found["HF_TOKEN"]) == ("set", "", "file")
 
 
+def test_of_a_name_given_twice_the_last_counts_here_and_in_the_shell(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TEN_CANARY=first\nTEN_CANARY=last\n")
+    assert _loaded(tmp_path)["TEN_CANARY"] == "last"
+    script = f'{sys.executable} -m ten.environment >lines; . ./lines; echo "$TEN_CANARY"'
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "last"
+
+
 def test_another_file_may_be_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("A=here\nB=here\n")
     (tmp_path / "keys").write_text("A=named\n")

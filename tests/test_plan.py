@@ -1,11 +1,13 @@
 """The plan: counted, in a second, with nothing made."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ten.errors import SpecError
 from ten.feeding import pack
 from ten.job import load_job
 from ten.model.cost import flops_per_token, parameters
@@ -60,6 +62,37 @@ def test_an_untrained_tokenizer_is_said_and_not_trained(corpus: Path) -> None:
     assert plan.fingerprint is None
     assert "not trained yet" in plan.notes[0]
     assert not (corpus.parent / "store").exists()
+
+
+def test_hours_and_dollars_follow_from_what_is_counted(corpus: Path) -> None:
+    job = _job(corpus, "train.steps=7", "resources.accelerators=L40S", "limits.max_cost=5")
+    plan = make_plan(job, mfu=0.25)
+    (found,) = plan.quotes
+    assert (found.machine, found.price_per_hour) == ("gpu-l40sx1-48gb", 1.57)
+    assert found.tokens_per_s == pytest.approx(0.25 * 362e12 / plan.flops_per_token)
+    assert found.seconds == math.ceil(plan.flops / (0.25 * 362e12))
+    assert found.fits
+    assert plan.tokens < plan.epoch_tokens
+    assert plan.download_bytes == 0
+    assert plan.packing_bytes == math.ceil(plan.pack_bytes * plan.tokens / plan.epoch_tokens)
+    assert plan.kept_bytes == plan.packing_bytes + plan.checkpoint_bytes
+
+
+def test_a_wish_beyond_its_limits_is_called_so_with_what_fits(corpus: Path) -> None:
+    sets = ["model.config=large", "train.tokens=10B", "limits.max_duration=2h", "resources.accelerators=L40S"]
+    text = describe_plan(make_plan(_job(corpus, *sets)))
+    assert "does not fit on gpu-l40sx1-48gb" in text
+    assert "attempts of it" in text and "what fits: " in text and "MFU is assumed" in text
+    assert max(len(line) for line in text.partition("\n\n")[2].splitlines()) <= 100
+
+
+def test_a_job_that_only_packs_has_no_hours_of_training(corpus: Path) -> None:
+    assert make_plan(_job(corpus, "mode=pack")).quotes == ()
+
+
+def test_a_utilization_that_cannot_be_is_refused(corpus: Path) -> None:
+    with pytest.raises(SpecError, match=r"--mfu 1\.5"):
+        make_plan(_job(corpus), mfu=1.5)
 
 
 def test_people_read_every_number(corpus: Path) -> None:

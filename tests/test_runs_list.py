@@ -9,7 +9,8 @@ from ten.errors import MissingInput
 from ten.runs_list import RunSummary, describe_runs, list_runs
 from ten.store.local import LocalStore
 from ten.store.protocol import Store
-from ten.train.mirror import METRICS, Mirror
+from ten.train.beside import METRICS
+from ten.train.mirror import Mirror
 from ten.train.run_record import write_run
 from ten.train.stopping import StopRequest
 from ten.train.stored_run import StoredRun

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ten.cloud import prices
+from ten import prices
 from ten.cloud.machines import Droplet, Size
 from ten.runs_list import RunSummary
 from ten.units import format_seconds
@@ -49,7 +49,7 @@ def describe_live(found: Sequence[Live]) -> str:
 def describe_sizes(sizes: Sequence[Size] | None) -> str:
     """GPU sizes, their price and where they are in stock; from the table where the API was not asked."""
     if sizes is None:
-        rows = [(slug, one.gpu, f"{one.vram_gib} GB", f"${one.per_hour:.2f}", "unknown")
+        rows = [(slug, one.cards, f"{one.vram_gib} GB", f"${one.per_hour:.2f}", "unknown")
                 for slug, one in prices.listed_sizes().items()]  # fmt: skip
         note = f"\nprices of {prices.AS_OF} ({prices.SOURCE}); set DIGITALOCEAN_TOKEN for today's and for the stock"
     else:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ten.cloud import prices
+from ten import prices
 from ten.cloud.machines import Size
 from ten.errors import SpecError
 from ten.resources import Offer, ResourceSettings

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ten.cloud import prices
+from ten import prices
 from ten.cloud.carried import carried, check_carried
 from ten.cloud.lease import ENDING_S, STARTUP_S, Lease, make_lease
 from ten.cloud.machines import Size

@@ -1,5 +1,6 @@
 """The packer process's own end: reads requests, packs units on a few threads, says what it did. Imports no torch."""
 
+import faulthandler
 import importlib
 import os
 import signal
@@ -24,7 +25,7 @@ from ten.data.estimate import epoch_tokens
 from ten.data.growing import journal_of, packed_until
 from ten.data.pack_cost import PackCost
 from ten.data.packer_messages import Event, PackerOrder, Release, Request
-from ten.data.packer_start import S3
+from ten.data.packer_start import S3, STACKS
 from ten.data.packing import Work, pack_unit
 from ten.data.pulling import Pull, Puller
 from ten.data.supply import Supply
@@ -45,6 +46,9 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group; the trainer decides
         signal.signal(number, signal.SIG_IGN)
     logs.show_messages()
+    for word in sys.argv[1:]:
+        if word.startswith(STACKS):
+            faulthandler.register(signal.SIGURG, file=int(word.removeprefix(STACKS)))
     if S3 in sys.argv[1:]:
         importlib.import_module("ten.store.s3")  # now, while nobody waits
     speaker = _Speaker()

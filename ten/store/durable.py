@@ -61,19 +61,19 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path, wanted_bytes: int = 0) -> Iterator[None]:
-    """Turn the system's errors while writing below `path` into ones that say what to do."""
+def writing(path: Path, wanted_bytes: int = 0, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
+    """Turn the system's errors while writing below `path` into ones that say what to do, `elsewhere` among it."""
     try:
         yield
     except OSError as error:
         where = error.filename or path
         if error.errno in _NO_ROOM:
             wanted = f"{format_bytes(wanted_bytes)} wanted, " if wanted_bytes else ""
-            raise DiskFull(f"{where}: no room to write: {wanted}{_free(path)}; free some, {_ELSEWHERE}") from None
+            raise DiskFull(f"{where}: no room to write: {wanted}{_free(path)}; free some, {elsewhere}") from None
         if error.errno in _NO_RIGHT:
-            raise DiskFull(f"{where}: no permission to write; change it, {_ELSEWHERE}") from None
+            raise DiskFull(f"{where}: no permission to write; change it, {elsewhere}") from None
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            raise DiskFull(f"{where}: cannot write there: {error.strerror}; {_ELSEWHERE}") from None
+            raise DiskFull(f"{where}: cannot write there: {error.strerror}; {elsewhere}") from None
         raise StoreError(f"{where}: cannot be written: {error.strerror}") from None
 
 

@@ -144,6 +144,11 @@ class S3Store:
         """None: nothing here is a file."""
         return None
 
+    @property
+    def refuses_second(self) -> bool:
+        """Whether the service itself refuses to write a new object where there is one; found out by trying, once."""
+        return self._abilities.refuses_second
+
     def close(self) -> None:
         """End what is under way, and close connections."""
         self._crew.dismiss()

@@ -63,6 +63,14 @@ def hub_tokenizer(
     return parse_definition(path.read_bytes(), str(path))
 
 
+def is_at_hand(name: str, cache_dir: Path, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a hub's tokenizer needs no network here: it is pinned and kept, or came with the image."""
+    pin, commit = _pinned(name, cache_dir)
+    if commit is not None and _kept(name, commit, cache_dir).is_file():
+        return True
+    return _baked(pin, commit, name, cache_dir, environment) is not None
+
+
 def take_from_store(name: str, cache_dir: Path, store: Store) -> None:
     """Pin a tokenizer here as a store has it, where the cache has none and the store does.
 
@@ -94,16 +102,28 @@ def keep_in_store(name: str, cache_dir: Path, store: Store) -> None:
 
 def _take_baked(name: str, cache_dir: Path, environment: Mapping[str, str]) -> None:
     """Pin a tokenizer here as it came with the image, where the cache has none and the image does."""
-    folder = environment.get(_BAKED)
     pin, commit = _pinned(name, cache_dir)
-    if not folder or (commit is not None and _kept(name, commit, cache_dir).is_file()):
+    if commit is not None and _kept(name, commit, cache_dir).is_file():
         return
+    if (found := _baked(pin, commit, name, cache_dir, environment)) is not None:
+        commit, path = found
+        write_atomically(_kept(name, commit, cache_dir), path.read_bytes())
+        write_atomically(pin, f"{commit}\n".encode())
+
+
+def _baked(
+    pin: Path, commit: str | None, name: str, cache_dir: Path, environment: Mapping[str, str]
+) -> tuple[str, Path] | None:
+    """Commit and file of a tokenizer that came with the image, at `commit` where one is pinned; None without it."""
+    folder = environment.get(_BAKED)
+    if not folder:
+        return None
     baked = Path(folder)
     if commit is None and (baked / pin.name).is_file():
         commit = (baked / pin.name).read_text(encoding="ascii").strip()
-    if commit is not None and (found := baked / _kept(name, commit, cache_dir).name).is_file():
-        write_atomically(_kept(name, commit, cache_dir), found.read_bytes())
-        write_atomically(pin, f"{commit}\n".encode())
+    if commit is None or not (path := baked / _kept(name, commit, cache_dir).name).is_file():
+        return None
+    return commit, path
 
 
 def parse_definition(content: bytes, where: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Measure = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 
 class Scorer:
     """When a run is scored on its held-out text, and its score."""
@@ -77,32 +79,52 @@ def bits_per_byte(
     """
     if not held_out.text_bytes:
         raise DataError("the held-out text is empty; give a data set with a validation split or more documents")
+    sums = summed(model, held_out, model.loss, 1, world=world, autocast=autocast, stop=stop)
+    return None if sums is None else float(sums[0] / (held_out.text_bytes * math.log(2)))
+
+
+def summed(
+    model: LanguageModel,
+    held_out: HeldOut,
+    measure: Measure,
+    count: int,
+    *,
+    world: World,
+    autocast: Autocast,
+    stop: Callable[[], bool],
+) -> list[float] | None:
+    """`count` numbers that `measure` gives of each micro-batch, in evaluation mode and without gradients, added up over
+    all of `held_out`; None when a rank was asked to stop meanwhile.
+
+    `measure` takes tokens, starts and weights as `LanguageModel.loss` does. Raises TrainingDiverged where a sum is not
+    finite. The model returns to the mode it was in.
+    """
     training = model.training
     model.eval()
     try:
-        nats, stopped = world.sum(_nats(model, held_out, world, autocast, stop)).tolist()
+        *sums, stopped = world.sum(_rank_sums(held_out, measure, count, world, autocast, stop)).tolist()
     finally:
         model.train(training)
     if stopped:
         return None
-    if not math.isfinite(nats):
-        raise TrainingDiverged(f"the held-out loss is {nats}; lower train.learning_rate and run again")
-    return float(nats / (held_out.text_bytes * math.log(2)))
+    if wrong := [value for value in sums if not math.isfinite(value)]:
+        raise TrainingDiverged(f"the held-out loss is {wrong[0]}; lower train.learning_rate and run again")
+    return sums
 
 
 @torch.no_grad()
-def _nats(
-    model: LanguageModel, held_out: HeldOut, world: World, autocast: Autocast, stop: Callable[[], bool]
+def _rank_sums(
+    held_out: HeldOut, measure: Measure, count: int, world: World, autocast: Autocast, stop: Callable[[], bool]
 ) -> Tensor:
-    """(2,) fp64: this rank's nats, and 1 where it was asked to stop."""
-    total = torch.zeros(2, dtype=torch.float64, device=world.device)
+    """(count + 1,) fp64: this rank's share, and 1 where it was asked to stop."""
+    total = torch.zeros(count + 1, dtype=torch.float64, device=world.device)
     for number, micro in enumerate(held_out):
         if stop():
-            total[1] = 1.0
+            total[-1] = 1.0
             break
         if number % world.size == world.rank:
             with autocast():
-                total[0] += model.loss(
+                total[:-1] += measure(
                     micro.tokens.to(world.device), micro.starts.to(world.device), micro.weights.to(world.device)
                 )
     return total

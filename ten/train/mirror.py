@@ -4,23 +4,20 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ten.errors import CredentialsError, Resumable, SpecError, StoreError, TenError
+from ten.train.beside import contents
 from ten.train.checkpoint_files import read_seal, step_of
-from ten.train.metrics import lines_until
 from ten.train.stopping import StopRequest
 from ten.train.stored_run import RECORD, StoredRun, try_to_retain
 from ten.train.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
-METRICS = "metrics.jsonl"
-_BESIDE = (RECORD, "tokenizer.json", "corpus.json")
 _POLL_S = 0.1
 _NOTHING = Traffic("sending", 0)
 _LEAVE_S = 5.0
@@ -36,8 +33,8 @@ class Mirror:
 
     What is sent or waits must not be deleted meanwhile: `held` names it. A checkpoint that cannot be sent is a warning,
     and the next one is tried; keys that the store refuses, and another process that trains the run, ask `stop` to end
-    it. Used as a context it leaves when
-    the newest checkpoint and run.json are in the store, or raises StoreError or CredentialsError where they are not.
+    it. Used as a context it leaves when the newest checkpoint and run.json are in the store, or raises StoreError or
+    CredentialsError where they are not.
     """
 
     def __init__(self, run: StoredRun, folder: Path, *, keep_last: int, stop: StopRequest, grace_s: float) -> None:
@@ -87,6 +84,12 @@ class Mirror:
         with self._changed:
             self._noted = self._is_begun = True
             self._changed.notify_all()
+
+    def last_words(self, _reason: str) -> None:
+        """Send run.json and what lies beside it, for a moment: the process is about to be ended."""
+        self.note()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._has_work(), _LEAVE_S)
 
     def offer(self, folder: Path) -> None:
         """Send a checkpoint when the one on its way is there, unless the store has it."""
@@ -220,13 +223,7 @@ class Mirror:
 
     def _send_beside(self, step: int | None) -> None:
         """What lies beside the checkpoints, metrics no further than `step`; what the store has stays there."""
-        contents: dict[str, Callable[[], bytes]] = {name: (self._folder / name).read_bytes for name in _BESIDE}
-        if step is not None:
-            contents[METRICS] = lambda: lines_until(self._folder / METRICS, step)
-        for name, content in contents.items():
-            if not (self._folder / name).exists():
-                continue
-            data = content()
+        for name, data in contents(self._folder, step):
             digest = hashlib.sha256(data).digest()
             if self._sent.get(name) != digest:
                 self._run.write(name, data)

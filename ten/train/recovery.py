@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ten.errors import DataError, MissingInput, SpecError
 from ten.store.durable import PART, write_atomically, writing
+from ten.train.beside import FETCHED
 from ten.train.checkpoint_files import FileSeal, adopt, complete, fetching, find_newest, is_sound, retain, step_of
 from ten.train.run_record import decode_run, read_run
 from ten.train.settings import CheckpointSettings
@@ -16,8 +17,6 @@ from ten.train.stored_run import RECORD, Advance, StoredRun
 from ten.train.traffic import Traffic
 
 log = logging.getLogger(__name__)
-
-_BESIDE = ("metrics.jsonl", "tokenizer.json", "corpus.json")
 
 
 def recover(run: StoredRun, folder: Path, settings: CheckpointSettings, *, leads: bool = True) -> None:
@@ -135,7 +134,7 @@ def _fetch(run: StoredRun, step: int, checkpoints: Path) -> Path:
             else:
                 _fetch_file(run, step, gathered / name, file, advance)
     # Before the checkpoint appears: from then on this folder counts as newer than what is in the store.
-    for name in _BESIDE:
+    for name in FETCHED:
         if (data := run.read(name)) is not None:
             write_atomically(checkpoints.parent / name, data)
     return adopt(gathered, seal)

@@ -1,13 +1,18 @@
 """Why a run stops before its end: a request that a signal, a deadline or a budget sets and the loop polls."""
 
+import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
+
+from ten.errors import TenError
+
+log = logging.getLogger(__name__)
 
 _ECHO_SECONDS = 0.5
 _WAKE = signal.SIGURG
@@ -27,6 +32,7 @@ class StopRequest:
         """When it was asked for, by the monotonic clock."""
         self.polled_at = time.monotonic()
         """When somebody last asked whether to stop, by the same clock: a sign that work goes on."""
+        self._last_words: list[Callable[[str], object]] = []
         self._signalled_at: float | None = None
         self._interrupting = False
         self._previous: dict[int, Any] = {}
@@ -46,6 +52,18 @@ class StopRequest:
         if self.is_handling and main is not None:
             signal.pthread_kill(main, _WAKE)
         return self.is_handling
+
+    def on_hang(self, say: Callable[[str], object]) -> None:
+        """Have `say` called with the reason, by another thread, before a hung process is ended; last one first."""
+        self._last_words.append(say)
+
+    def part(self, reason: str) -> None:
+        """Call what `on_hang` was given; one that fails is said and keeps nobody else from speaking."""
+        for say in reversed(self._last_words):
+            try:
+                say(reason)
+            except (TenError, OSError) as error:
+                log.error("%s", error)
 
     def note_signal(self) -> None:
         """A signal came where nobody handled it; the next one is a second one."""

@@ -12,13 +12,13 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
+def pieces(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Iterator[bytes | memoryview]:
     """The bytes of a safetensors file of `tensors` (any device): header, then one piece a tensor.
 
     Wide types come first and names are sorted: every tensor is aligned and equal tensors give equal bytes.
     """
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
-    header: dict[str, dict[str, object]] = {}
+    header: dict[str, dict[str, object]] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
     for name, tensor in ordered:
         end = offset + tensor.nbytes

@@ -15,6 +15,7 @@ from ten.data.rows import rows_sha256
 from ten.errors import DataError, ServiceUnavailable, TenError
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.evaluate import Scorer
+from ten.train.heartbeat import SAVE_S, Heartbeat
 from ten.train.interval import Interval, Timer
 from ten.train.metrics import MetricsLog, StepMetrics
 from ten.train.schedule import LearningRate
@@ -50,7 +51,8 @@ class Training:
 
     `position` is what `checkpoints.restore` gave and `loader` begins there. `total_tokens` is the length of the whole
     run, fixed when it began. `stop` is the one that `stepper` polls. `supply` tells what making shards has cost, for
-    the warning that the data is too slow.
+    the warning that the data is too slow. `beat` is told what goes on; data may keep training waiting for
+    `data_patience_s`.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Training:
         checkpoint_every: Interval,
         stop: StopRequest,
         supply: Callable[[], Supply | None] = lambda: None,
+        beat: Heartbeat | None = None,
+        data_patience_s: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         now = clock()
@@ -81,6 +85,8 @@ class Training:
         self._metrics = MetricsLog(metrics_path, position.step) if self.world.is_first else None
         self._stop = stop
         self._supply = supply
+        self._beat = beat or Heartbeat()
+        self._data_patience_s = data_patience_s
         self._clock = clock
         self._began = now - position.seconds
         self._restored = position
@@ -110,7 +116,7 @@ class Training:
         """The next batch and the seconds it was waited for; no batch when a signal came first."""
         asked = self._clock()
         try:
-            with self._stop.interrupting():
+            with self._stop.interrupting(), self._beat.doing("waiting for data", self._data_patience_s):
                 batch = next(self._loader)
         except Interrupted:
             return None, self._clock() - asked
@@ -136,6 +142,7 @@ class Training:
         now = self._clock()
         self.position = Position(step=self.position.step + 1, cursor=batch.cursor, seconds=now - self._began)
         self._throughput.add(self.position.tokens, begun, now)
+        self._beat.stepped(now - begun)
         self._note_wait(waited, now - begun)
         return self._describe(batch, result, rate, waited)
 
@@ -144,7 +151,8 @@ class Training:
         due = self._scorer.is_due(self.position.step, self._clock())
         if not self.world.from_first(due):
             return metrics
-        value = self._scorer.score()
+        with self._beat.doing("evaluating", self._data_patience_s):
+            value = self._scorer.score()
         self._scorer.mark(self._clock())
         return msgspec.structs.replace(metrics, held_out_bits_per_byte=value)
 
@@ -224,4 +232,5 @@ class Training:
         if self._metrics is not None:
             self._metrics.sync()
         self.position = msgspec.structs.replace(self.position, seconds=self._clock() - self._began)
-        return self._checkpoints.save(self.position)
+        with self._beat.doing("saving a checkpoint", SAVE_S):
+            return self._checkpoints.save(self.position)

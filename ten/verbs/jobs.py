@@ -17,7 +17,7 @@ def plan(arguments: argparse.Namespace) -> int:
     from ten.plan import describe_plan, make_plan
     from ten.preparation import Preparation
 
-    planned = make_plan(Preparation(_job(arguments)))
+    planned = make_plan(Preparation(_job(arguments)), getattr(arguments, "mfu", None))
     show(as_json(planned) if getattr(arguments, "json", False) else describe_plan(planned))
     return 0
 

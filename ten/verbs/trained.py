@@ -1,4 +1,4 @@
-"""The verbs about trained runs: eval, generate, report, runs."""
+"""The verbs about trained runs: eval, generate, export, report, runs."""
 
 import argparse
 import webbrowser
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from ten.errors import SpecError
 from ten.flags import store_address
 from ten.job import JobSpec
 from ten.store.opening import open_store
-from ten.units import format_count
+from ten.units import format_bytes, format_count
 from ten.verbs.terminal import as_json, show, show_as_it_comes
 
 
@@ -20,6 +21,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from ten.preparation import Preparation
     from ten.runs import find_run
 
+    if arguments.tasks:
+        return _run_tasks(arguments)
     run = find_run(arguments.run, open_store(store_address(arguments)))
     tree = msgspec.to_builtins(run.job)
     tree["store"] = store_address(arguments)
@@ -39,12 +42,38 @@ def evaluate(arguments: argparse.Namespace) -> int:
         only_scored=bool(arguments.dataset or arguments.split),
     )
     result = inference.evaluate(job, run)
+    show(as_json(result) if arguments.json else inference.describe(result))
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write a run as a folder that transformers loads."""
+    from ten.export.folder import export_folder, export_run
+    from ten.runs import find_run
+
+    store = open_store(store_address(arguments))
+    run = find_run(arguments.run, store)
+    to = Path(arguments.to) if arguments.to else export_folder(run, store)
+    done = export_run(run, to, dtype=arguments.dtype, force=arguments.force)
     show(
-        as_json(result)
+        as_json(done)
         if arguments.json
-        else f"{result.run} {result.checkpoint} on {result.dataset}: {result.bits_per_byte:.4f} bits per byte "
-        f"({result.bits_per_token:.4f} per token, {format_count(result.tokens)} tokens of held-out text)"
+        else f"{done.folder}: {done.run} {done.checkpoint}, {format_count(done.parameters)} parameters in "
+        f"{done.dtype}, {format_bytes(done.bytes)}; how to load it is in its README.md"
     )
+    return 0
+
+
+def _run_tasks(arguments: argparse.Namespace) -> int:
+    """Run a run's model through benchmarks."""
+    from ten.export.harness import run_tasks
+    from ten.runs import find_run
+
+    if given := [name for name in ("dataset", "split", "revision", "tokens") if getattr(arguments, name)]:
+        raise SpecError(f"eval: --{given[0]} chooses text to score, and --tasks brings its own; leave one of them out")
+    run = find_run(arguments.run, open_store(store_address(arguments)))
+    result = run_tasks(run, arguments.tasks.split(","), folder=arguments.tasks_from, limit=arguments.limit)
+    show(as_json(result) if arguments.json else f"{result.run} {result.checkpoint}\n{result.table}")
     return 0
 
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("units", "logs", "settings", "environment", "hardware"),
+    ("units", "logs", "settings", "environment", "hardware", "prices"),
     ("calls",),
     ("scan", "store"),
     ("hub",),
     ("text",),
     ("model", "data"),
-    ("train", "resources"),
+    ("train", "resources", "hf"),
     ("job", "job_flags"),
-    ("dataset",),
+    ("dataset", "quote"),
     ("preparation",),
     ("feeding", "runs", "runs_list", "plan", "holdings", "limits", "render", "schema", "sinks"),
     ("attempt", "disk", "cloud", "cloud_flags", "report"),
-    ("run", "inference"),
-    ("flags",),
+    ("run", "inference", "doctor"),
+    ("flags", "export"),
     ("verbs",),
     ("cli",),
 )
@@ -31,6 +31,7 @@ TORCH = {
     "ten.model.block", "ten.model.documents", "ten.model.generate", "ten.model.lm", "ten.model.loss",
     "ten.model.mixer", "ten.data.held_out", "ten.data.loader",
     "ten.train.adamw", "ten.train.checkpoint", "ten.train.device", "ten.train.distributed", "ten.train.evaluate",
+    "ten.hf", "ten.hf.cache", "ten.hf.config", "ten.hf.model", "ten.hf.padding", "ten.train.context_loss",
     "ten.train.loop", "ten.train.optim", "ten.train.random_state", "ten.train.step", "ten.train.tensor_file",
     "ten.train.training",
 }  # fmt: skip
@@ -87,6 +88,18 @@ def test_only_marked_modules_import_torch(modules: dict[str, ast.Module]) -> Non
     }
     assert direct <= TORCH
     assert set(modules) >= TORCH
+
+
+def test_only_the_interface_of_transformers_imports_it(modules: dict[str, ast.Module]) -> None:
+    direct = {
+        module
+        for module, tree in modules.items()
+        for node in tree.body
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "transformers" for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "transformers")
+    }
+    assert direct
+    assert {module.split(".")[1] for module in direct} == {"hf"}
 
 
 def test_unmarked_modules_do_without_torch(modules: dict[str, ast.Module], root: Path) -> None:

@@ -1,5 +1,7 @@
 """A packer process may be begun before its order is known, and is gone when nobody takes it."""
 
+import signal
+import time
 from pathlib import Path
 
 from ten.data.packer import Packer
@@ -28,3 +30,13 @@ def test_a_process_that_nobody_takes_is_ended() -> None:
     assert is_alive(process)
     started.close()
     assert not is_alive(process)
+
+
+def test_a_process_says_where_it_is_when_asked_and_that_it_has_ended() -> None:
+    started = StartedPacker("ten-data")
+    deadline = time.monotonic() + 60
+    while "packer_process.py" not in (said := started.stacks()):  # it does not listen yet
+        assert time.monotonic() < deadline, said
+    assert "in main" in said
+    started.close()
+    assert started.stacks() == f"it has ended with {-signal.SIGKILL}"

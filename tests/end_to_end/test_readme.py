@@ -62,3 +62,17 @@ def test_make_trains_in_every_mode(mode: str, tmp_path: Path) -> None:
         (command_line,) = (line for line in said.splitlines() if line.startswith(".venv/bin/ten "))
         _run(command_line, tmp_path, *(SHORT if target != "pack" else ()))
     assert list(tmp_path.glob(f"runs/train-{mode}-stdlib-nano/checkpoints/step-00000002/COMPLETE"))
+
+
+def test_the_python_of_the_readme_loads_an_exported_run(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _run(".venv/bin/ten train --config nano --dataset stdlib --streaming", tmp_path / "store", *SHORT)
+    (command, name) = re.findall(r"^ten (export \S+ --to) (\S+)", README, re.MULTILINE)[0]
+    assert name in _run(f".venv/bin/ten {command} {tmp_path / name}", tmp_path / "store")
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("def main():")
+    assert "\nimport " in said.stdout

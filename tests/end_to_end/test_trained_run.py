@@ -108,3 +108,31 @@ def test_all_of_another_text_is_scored(trained: Bundle, tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("import os\n" * 40)
     result = json.loads(_ten("eval", "--store", str(trained.store), "--dataset", str(tmp_path), "--json").stdout)
     assert result["text_bytes"] == 400
+
+
+def test_eval_says_perplexity_and_the_loss_by_context(trained: Bundle) -> None:
+    result = json.loads(_ten("eval", "--store", str(trained.store), "--json").stdout)
+    assert result["perplexity"] == pytest.approx(2 ** result["bits_per_token"])
+    buckets = result["by_context"]
+    assert sum(bucket["tokens"] for bucket in buckets) == result["tokens"]
+    assert (buckets[0]["begin"], buckets[-1]["end"]) == (0, 1024)
+    said = _ten("eval", "--store", str(trained.store)).stdout
+    assert f"perplexity {result['perplexity']:.2f} per token" in said
+    assert "bits per token by tokens of context: 0-7: " in said
+
+
+def test_export_writes_beside_the_runs_once(trained: Bundle) -> None:
+    words = ["export", "--store", str(trained.store)]
+    done = json.loads(_ten(*words, "--json").stdout)
+    folder = trained.store / "exports" / "train-sources-nano"
+    assert Path(done["folder"]) == folder
+    assert (folder / "model.safetensors").is_file()
+    assert "--force" in _ten(*words, code=78).stderr
+    assert "how to load it is in its README.md" in _ten(*words, "--force", "--dtype", "bf16").stdout
+    assert json.loads(trained.verify(code=0))["damaged"] == []
+
+
+def test_benchmarks_and_text_are_not_scored_at_once(trained: Bundle) -> None:
+    words = ["eval", "--store", str(trained.store), "--tasks", "lambada_openai", "--dataset", "x.txt"]
+    assert "leave one of them out" in _ten(*words, code=78).stderr
+    assert "no count of documents" in _ten("eval", "--tasks", "x", "--limit", "0", code=78).stderr

@@ -149,10 +149,13 @@ class S3Stand:
         throttle: int | None = None,
         checks_md5: bool | None = None,
         conditional: bool | None = None,
+        ahead_s: float | None = None,
     ) -> None:
         """Change what is named: the wait before every answer, bytes per second of a connection (0: no limit), whether
-        Content-MD5 is checked, and whether If-None-Match is heard of on its way (both are at first)."""
+        Content-MD5 is checked, whether If-None-Match is heard of on its way (both are at first), and by how much the
+        store's clock is ahead."""
         named = {"latency_ms": latency_ms, "throttle": throttle, "checks_md5": checks_md5, "conditional": conditional}
+        named["ahead_s"] = ahead_s
         self._control("settings", {name: value for name, value in named.items() if value is not None})
 
     def add(self, *faults: Fault) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, ClassVar
@@ -28,7 +29,8 @@ from tests.standins.s3_refusals import REFUSALS, Refused, refusal_body, refusal_
 _SETTLE_S = 0.5
 _OWN = {"connection", "keep-alive", "expect", "transfer-encoding"}
 """Headers that concern one connection and not what goes through it."""
-_SETTINGS = {"latency_ms": 0.0, "throttle": 0, "checks_md5": True, "conditional": True}
+_SETTINGS = {"latency_ms": 0.0, "throttle": 0, "checks_md5": True, "conditional": True, "ahead_s": 0.0}
+_TIMES = ("date", "last-modified")
 
 
 class Stage:
@@ -187,6 +189,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self, answer: http.client.HTTPResponse, fault: Fault | None) -> None:
         headers = {name: value for name, value in answer.getheaders() if name.lower() not in _OWN | {"content-length"}}
+        headers |= {name: self._shifted(value) for name, value in headers.items() if name.lower() in _TIMES}
         self._entry["status"] = answer.status
         if self.command == "HEAD" or answer.status in (204, 304):
             self._begin(answer.status, headers | {"Content-Length": answer.getheader("Content-Length") or "0"})
@@ -197,6 +200,11 @@ class Handler(BaseHTTPRequestHandler):
         self._begin(answer.status, headers | {"Content-Length": str(length)})
         for block in self._counted("sent", answer.read, length, fault):
             self.wfile.write(block)
+
+    def _shifted(self, date: str) -> str:
+        """A time as a clock shows it that is ahead."""
+        ahead: float = self.server.stage.settings["ahead_s"]
+        return formatdate(parsedate_to_datetime(date).timestamp() + ahead, usegmt=True)
 
     def _refuse(self, code: str, fault: Fault | None) -> None:
         skew = fault.seconds if fault and code == "RequestTimeTooSkewed" else 0.0

@@ -12,7 +12,15 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     per_hour: float
     """Dollars."""
     gpu: str
+    """One of its cards, as `ten.hardware` knows it."""
+    gpus: int = 1
     vram_gib: int
+    """Of all cards together."""
+
+    @property
+    def cards(self) -> str:
+        """What it has, for people."""
+        return self.gpu if self.gpus == 1 else f"{self.gpus} × {self.gpu}"
 
 
 _TABLE = {
@@ -21,8 +29,8 @@ _TABLE = {
     "gpu-6000adax1-48gb": Listed(per_hour=1.57, gpu="RTX 6000 Ada", vram_gib=48),
     "gpu-h100x1-80gb": Listed(per_hour=3.39, gpu="H100", vram_gib=80),
     "gpu-h200x1-141gb": Listed(per_hour=3.44, gpu="H200", vram_gib=141),
-    "gpu-h100x8-640gb": Listed(per_hour=23.92, gpu="8 × H100", vram_gib=640),
-    "gpu-h200x8-1128gb": Listed(per_hour=27.52, gpu="8 × H200", vram_gib=1128),
+    "gpu-h100x8-640gb": Listed(per_hour=23.92, gpu="H100", gpus=8, vram_gib=640),
+    "gpu-h200x8-1128gb": Listed(per_hour=27.52, gpu="H200", gpus=8, vram_gib=1128),
 }
 
 

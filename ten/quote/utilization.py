@@ -1,0 +1,106 @@
+"""MFU, the part of a card's peak that training keeps busy: as stated, as a run of the same model had it, or assumed."""
+
+import statistics
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from ten.errors import DataError, MissingInput, SpecError
+from ten.hardware import find_gpu
+from ten.model.presets import ModelConfig
+from ten.store.protocol import Store
+from ten.train.run_record import RunRecord, decode_run
+
+ASSUMED = 0.4
+"""What is assumed of bf16 training where nobody stated or measured better: a figure to be replaced, not a promise."""
+LEAST_TOKEN_FLOPS = 3 * 10**8
+"""Operations for a token below which nothing is assumed: a model smaller than the preset tiny does not fill a GPU, and
+what its training takes is not arithmetic."""
+_TAIL_BYTES = 64 * 1024
+"""Of metrics.jsonl: some 200 steps."""
+_HOW_COMPUTED = ("backend", "recompute")
+"""Fields of a model that do not make it another model."""
+
+
+class Mfu(msgspec.Struct, frozen=True, kw_only=True):
+    """A utilization and where it is from."""
+
+    value: float
+    source: Literal["stated", "measured", "assumed"]
+    run: str | None = None
+    """The run that measured it."""
+
+
+class _Line(msgspec.Struct):
+    mfu: float | None = None
+
+
+def state(value: float) -> Mfu:
+    """A utilization that somebody states. Raises SpecError for one that no card has."""
+    if not 0 < value <= 1:
+        raise SpecError(f"--mfu {value:g}: a part of the card's peak is above 0 and at most 1, such as 0.4")
+    return Mfu(value=value, source="stated")
+
+
+def utilization(
+    gpu: str, stated: Mfu | None, measured: Mapping[str, Mfu], *, precision: str, token_flops: int
+) -> Mfu | None:
+    """The utilization to reckon with on a card.
+
+    None where nobody stated or measured it and nothing can be assumed: in fp32, whose peak is not that of bf16, and of
+    small models.
+    """
+    if stated is not None:
+        return stated
+    if gpu in measured:
+        return measured[gpu]
+    can_assume = precision != "fp32" and token_flops >= LEAST_TOKEN_FLOPS
+    return Mfu(value=ASSUMED, source="assumed") if can_assume else None
+
+
+def measured_by_runs(store: Store, model: ModelConfig, precision: str, run: str) -> dict[str, Mfu]:
+    """What runs of the same model and precision had, by card: the last steps' median; the newest attempt counts.
+
+    In a folder every run is looked at, in an object store the job's own alone, which takes two requests. Runs whose
+    files are damaged are passed over: whoever goes on with them says so.
+    """
+    names = [run] if store.root is None else store.children("runs")
+    found: dict[str, tuple[RunRecord, Mfu]] = {}
+    for name in names:
+        try:
+            record = decode_run(store.read(f"runs/{name}/run.json"), name)
+        except (MissingInput, DataError):
+            continue
+        card = find_gpu(record.attempts[-1].device) if record.attempts else None
+        if card is None or not _is_same(record.spec, model, precision):
+            continue
+        value = _median(store, name)
+        if value is not None and (card.name not in found or found[card.name][0].is_older_than(record)):
+            found[card.name] = record, Mfu(value=value, source="measured", run=name)
+    return {gpu: mfu for gpu, (_, mfu) in found.items()}
+
+
+def _is_same(spec: Mapping[str, Any], model: ModelConfig, precision: str) -> bool:
+    fields = msgspec.to_builtins(model)
+    had = spec.get("model", {})
+    same = all(had.get(name) == value for name, value in fields.items() if name not in _HOW_COMPUTED)
+    return same and (spec.get("train", {}).get("precision") == "fp32") == (precision == "fp32")
+
+
+def _median(store: Store, run: str) -> float | None:
+    key = f"runs/{run}/metrics.jsonl"
+    there = store.stat(key)
+    if there is None or not there.bytes:
+        return None
+    begin = max(0, there.bytes - _TAIL_BYTES)
+    lines = store.read_range(key, begin, there.bytes - begin).split(b"\n")
+    values = [mfu for line in lines if (mfu := _mfu(line)) is not None and 0 < mfu <= 1]
+    return statistics.median(values) if values else None
+
+
+def _mfu(line: bytes) -> float | None:
+    try:
+        return msgspec.json.decode(line, type=_Line).mfu
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # cut off at its beginning, or torn at its end
+        return None
