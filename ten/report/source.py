@@ -74,13 +74,14 @@ def gather(number: int, folder: Path, record: RunRecord) -> RunSource:
         raise SpecError(f"more than {MOST_RUNS} runs on a page; name fewer")
     history = read_history(folder / "metrics.jsonl")
     found = complete(folder / "checkpoints")
-    selective = record.spec.get("model", {}).get("selective", True)
+    model = record.spec.get("model", {})
+    kind = {name: bool(model.get(name, True)) for name in ("selective", "input_gate")}
     return RunSource(
         letter=string.ascii_uppercase[number],
         number=number,
         record=record,
         history=history,
-        layers=read_spectrum(found[-1] / "model.safetensors", selective=selective) if found else [],
+        layers=read_spectrum(found[-1] / "model.safetensors", **kind) if found else [],
         layers_step=step_of(found[-1]) if found else None,
         samples=read_samples(folder / "samples.jsonl"),
     )

@@ -36,8 +36,11 @@ class Layer:
         return -math.log(2) / self.log_decay
 
 
-def read_spectrum(weights: Path, *, selective: bool) -> list[Layer]:
-    """The layers of a model.safetensors, in order, of a model with that setting; DataError where it has none."""
+def read_spectrum(weights: Path, *, selective: bool, input_gate: bool) -> list[Layer]:
+    """The layers of a model.safetensors, in order, of a model with those settings; none where it has no eigenvalues.
+
+    Where a decay belongs to a head, each of the head's states has it. Raises DataError for a damaged file.
+    """
     try:
         with safe_open(weights, framework="numpy") as file:
             names = set(file.keys())
@@ -45,26 +48,26 @@ def read_spectrum(weights: Path, *, selective: bool) -> list[Layer]:
             tensors = {
                 name: np.asarray(file.get_tensor(name), dtype=np.float64)
                 for number in numbers
-                for part in ("phase", "log_memory", "decay_logit", "projection.bias", "output.projection.weight")
+                for part in ("phase", "log_memory", "decay_logit", "projection.bias")
                 if (name := f"blocks.{number}.mixer.{part}") in names
             }
-            layers = [_layer(number, tensors, selective=selective) for number in numbers]
+            return [_layer(number, tensors, selective, input_gate) for number in numbers]
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{weights}: its eigenvalues cannot be read: {error}") from None
-    if not layers:
-        raise DataError(f"{weights}: has no layer with eigenvalues")
-    return layers
 
 
-def _layer(number: int, tensors: dict[str, _Floats], *, selective: bool) -> Layer:
+def _layer(number: int, tensors: dict[str, _Floats], selective: bool, input_gate: bool) -> Layer:
     own = f"blocks.{number}.mixer."
     phase = tensors[own + "phase"]
     turned = math.pi - (math.pi - phase) % (2 * math.pi)  # into (-π, π]
     if own + "decay_logit" in tensors:  # the published layer: |λ| = σ(logit)
         return Layer(number, -np.logaddexp(0.0, -tensors[own + "decay_logit"]), turned)
     log_decay = -np.exp(-tensors[own + "log_memory"])
-    if selective:  # behind the convolution's inputs (2K) and the output gate (D)
-        begin = 2 * len(phase) + len(tensors[own + "output.projection.weight"])
-        bias = tensors[own + "projection.bias"][begin : begin + len(phase)]
-        log_decay = log_decay * (_DECAY_RANGE / (1.0 + np.exp(-bias)))
-    return Layer(number, log_decay, turned)
+    decays = len(log_decay)
+    if (
+        selective
+    ):  # the last outputs of the layer's one product are the decay's and, where there is one, the input gate's
+        bias = tensors[own + "projection.bias"]
+        begin = len(bias) - decays * (1 + input_gate)
+        log_decay = log_decay * (_DECAY_RANGE / (1.0 + np.exp(-bias[begin : begin + decays])))
+    return Layer(number, np.repeat(log_decay, len(phase) // decays), turned)

@@ -48,7 +48,11 @@ def test_eigenvalues_are_the_model_s_own(tmp_path: Path, settings: dict[str, obj
     model = _model(**settings)
     tensors = {name: tensor.contiguous() for name, tensor in model.named_parameters()}
     save_file({name: tensor.detach() for name, tensor in tensors.items()}, tmp_path / "model.safetensors")
-    layers = read_spectrum(tmp_path / "model.safetensors", selective=bool(settings.get("selective", True)))
+    layers = read_spectrum(
+        tmp_path / "model.safetensors",
+        selective=bool(settings.get("selective", True)),
+        input_gate=bool(settings.get("input_gate", True)),
+    )
     mixers = [module for module in model.modules() if isinstance(module, TenMixer | PaperMixer)]
     assert [layer.number for layer in layers] == [0, 1, 2]
     for layer, mixer in zip(layers, mixers, strict=True):
@@ -64,14 +68,26 @@ def test_eigenvalues_are_the_model_s_own(tmp_path: Path, settings: dict[str, obj
         np.testing.assert_allclose(np.exp(layer.log_decay) ** layer.half_life, 0.5, rtol=1e-9)
 
 
-def test_what_is_no_model_is_named(tmp_path: Path) -> None:
+def test_a_decay_of_a_head_is_that_of_each_of_its_states(tmp_path: Path) -> None:
+    bias = torch.zeros(18)  # 14 others, 2 decays, 2 input gates
+    bias[14:16] = torch.tensor([-math.log(7.0), 0.0])  # 8 σ = 1 and 4
+    tensors = {"log_memory": torch.log(torch.tensor([10.0, 20.0])), "phase": torch.zeros(6), "projection.bias": bias}
+    save_file({f"blocks.0.mixer.{name}": tensor for name, tensor in tensors.items()}, tmp_path / "a.safetensors")
+    (gated,) = read_spectrum(tmp_path / "a.safetensors", selective=True, input_gate=True)
+    np.testing.assert_allclose(gated.log_decay, np.repeat([-0.1, -0.2], 3), rtol=1e-6)
+    save_file({f"blocks.0.mixer.{name}": t[:16] if name == "projection.bias" else t for name, t in tensors.items()},
+              tmp_path / "b.safetensors")  # fmt: skip
+    (plain,) = read_spectrum(tmp_path / "b.safetensors", selective=True, input_gate=False)
+    np.testing.assert_allclose(plain.log_decay, np.repeat([-0.1, -0.2], 3), rtol=1e-6)
+
+
+def test_a_model_without_eigenvalues_has_none_and_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_file({"embedding.weight": torch.zeros(2, 2)}, path)
-    with pytest.raises(DataError, match="no layer with eigenvalues"):
-        read_spectrum(path, selective=True)
+    assert read_spectrum(path, selective=True, input_gate=True) == []
     path.write_bytes(b"nonsense")
     with pytest.raises(DataError, match="cannot be read"):
-        read_spectrum(path, selective=True)
+        read_spectrum(path, selective=True, input_gate=True)
 
 
 @pytest.mark.parametrize(("half_life", "text"), [(1.0, ".50"), (10.0, ".933"), (100.0, ".9931"), (10_000.0, ".999931")])
