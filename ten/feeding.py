@@ -24,10 +24,10 @@ from ten.data.savings import tell_saved
 from ten.data.settings import DataSettings
 from ten.errors import MissingInput
 from ten.job import JobSpec, pack_command
-from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, parameters
 from ten.preparation import Preparation
 from ten.text.corpus import FOREIGN, Corpus
 from ten.text.download import download, is_fetched_whole, local_path, raw_folder
+from ten.train.checkpoint_size import checkpoint_bytes
 from ten.train.ranks import number
 from ten.units import format_bytes, parse_bytes, parse_count
 
@@ -206,7 +206,7 @@ def _room(job: Preparation, cache: ShardCache) -> Room:
     data, limit = job.spec.data, None
     if data.cache_limit is not None:
         limit = parse_bytes(data.cache_limit)
-    checkpoint = parameters(job.model, job.tokenizer.vocabulary) * CHECKPOINT_BYTES_PER_WEIGHT
+    checkpoint = checkpoint_bytes(job.model, job.tokenizer.vocabulary, job.spec.train)
     kept = job.spec.checkpoint.keep_last + 1  # one more is being written
     return Room(cache, cache_limit_bytes(cache.folder, limit, checkpoint * kept))
 

@@ -26,9 +26,10 @@ Mode = Literal["streaming", "pretok", "full", "pack"]
 MAY_CHANGE = frozenset(
     {
         "version", "name", "run", "mode", "store", "data.cache_dir", "data.cache_limit", "data.keep_files",
-        "data.pack_threads", "data.engine", "data.batch_size", "model.backend", "model.recompute", "train.epochs",
+        "data.pack_threads", "data.engine", "data.batch_size", "model.backend", "train.epochs",
         "train.tokens", "train.steps", "train.micro_batch_rows", "train.gradient_accumulation", "train.device",
-        "train.threads", "train.sinks", "train.evaluate_every", "train.evaluate_tokens",
+        "train.threads", "train.memory", "train.segment", "train.sinks", "train.evaluate_every",
+        "train.evaluate_tokens",
     }
 )  # fmt: skip
 """Settings that a run may change between attempts."""

@@ -3,13 +3,11 @@
 torch is imported inside the functions that need it, after the packer process has started: data and imports overlap.
 """
 
-import os
-import platform
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -24,10 +22,10 @@ from ten.preparation import Preparation
 from ten.sinks.followers import following
 from ten.train.heartbeat import LEAST_S, Heartbeat
 from ten.train.interval import Interval
-from ten.train.machine import processor
 from ten.train.ranks import number
 from ten.train.stacks import keep_stacks
 from ten.train.stopping import StopRequest
+from ten.train.threads import calm_threads
 from ten.units import parse_seconds
 
 if TYPE_CHECKING:
@@ -37,10 +35,11 @@ if TYPE_CHECKING:
     from ten.data.fill import Fill
     from ten.data.loader import Loader
     from ten.model.lm import LanguageModel
-    from ten.train.adamw import AdamW
+    from ten.train.backward import Backward
     from ten.train.checkpoint import Checkpoints
     from ten.train.distributed import World
     from ten.train.mirror import Mirror
+    from ten.train.optimizer import Optimizer
     from ten.train.training import Outcome, Training
 
 
@@ -84,38 +83,38 @@ def _train(
     packer: Callable[[], str] | None,
     stack: ExitStack,
 ) -> "Outcome":
-    _calm_threads(job.spec.train.threads)
+    calm_threads(job.spec.train.threads)
     import torch
 
     from ten.model.lm import LanguageModel
     from ten.train.device import autocast, open_device, resolve_precision
     from ten.train.distributed import local_rank, open_world
     from ten.train.loop import train as train_loop
-    from ten.train.optim import build_optimizer
+    from ten.train.optim import build_optimizer, narrow_weights
     from ten.train.schedule import open_schedule
     from ten.train.step import Stepper
     from ten.train.training import Training
 
     settings = job.spec.train
     device = open_device(settings.device, local_rank())
-    grace_s = parse_seconds(job.spec.limits.stop_grace)  # while rank 0 waits for the store, the others wait for it
-    world = stack.enter_context(open_world(device, timeout_s=max(900.0, 2 * grace_s)))
+    world = stack.enter_context(open_world(device, timeout_s=_rank_patience_s(job.spec)))
     torch.manual_seed(settings.seed)
-    model = LanguageModel(job.model, job.tokenizer.vocabulary).to(device)
+    model = LanguageModel(job.model, job.tokenizer.vocabulary, z_loss=settings.z_loss).to(device)
+    narrow_weights(model, settings, model.no_decay_names())
     optimizer = build_optimizer(model, settings, model.no_decay_names())
     checkpoints = _open_checkpoints(job, attempt, model, optimizer, world, mirror)
     position = checkpoints.restore()
     world.share_parameters(model)
     attempt = _measured(attempt, job, fill, world)
-    loader = _open_loader(job, attempt, fill, position.cursor, world)
-    stack.callback(loader.close)
+    loader = stack.enter_context(closing(_open_loader(job, attempt, fill, position.cursor, world)))
     beat = Heartbeat(lambda: stop.polled_at)
-    cast = partial(autocast, resolve_precision(settings.precision, device), device)
-    stepper = Stepper(
-        model=model, optimizer=optimizer, world=world, autocast=cast, clip_norm=settings.clip_norm, stop=stop
-    )
+    precision = resolve_precision(settings.precision, device, settings.weights)
+    backward = _open_backward(job, attempt, precision, world)
+    cast, clip = partial(autocast, precision, device), settings.clip_norm
     run = Training(
-        stepper=stepper,
+        stepper=Stepper(
+            model=model, optimizer=optimizer, world=world, autocast=cast, clip_norm=clip, stop=stop, backward=backward
+        ),
         schedule=open_schedule(settings, total_tokens=attempt.record.total_tokens, width=job.model.width),
         loader=loader,
         held_out=open_held_out(job, fill),
@@ -137,6 +136,11 @@ def _train(
         return train_loop(run, bill(attempt, job.spec))
 
 
+def _rank_patience_s(spec: JobSpec) -> float:
+    """How long ranks wait for each other: while rank 0 waits for the store, the others wait for it."""
+    return max(900.0, 2 * parse_seconds(spec.limits.stop_grace))
+
+
 def _keep_record(
     job: Preparation,
     attempt: Attempt,
@@ -147,10 +151,12 @@ def _keep_record(
     stack: ExitStack,
 ) -> None:
     """On rank 0, until `stack` is closed: run.json is kept, and sinks are told."""
+    from ten.train.device import device_name
+
     begun = run.position.step
     if mirror is not None:
         stop.on_hang(mirror.last_words)
-    reached = stack.enter_context(recorded(attempt, job, _name(device), run.world.size, begun, stop))
+    reached = stack.enter_context(recorded(attempt, job, device_name(device), run.world.size, begun, stop))
     stack.callback(lambda: reached.append(run.position.step))
     stop.on_hang(lambda _: reached.append(run.position.step))
     stack.enter_context(following(job.spec.train.sinks, attempt.folder, begun))
@@ -162,7 +168,7 @@ def _open_checkpoints(
     job: Preparation,
     attempt: Attempt,
     model: "LanguageModel",
-    optimizer: "AdamW",
+    optimizer: "Optimizer",
     world: "World",
     mirror: "Mirror | None",
 ) -> "Checkpoints":
@@ -179,6 +185,23 @@ def _open_checkpoints(
         world=world,
         accept=lambda saved, where: refuse_other_spec(saved, spec, where),
         mirror=mirror,
+    )
+
+
+def _open_backward(
+    job: Preparation, attempt: Attempt, precision: "Literal['fp32', 'bf16']", world: "World"
+) -> "Backward":
+    """At the level of memory that the job names, or that fits into this device."""
+    from ten.train.levels import open_backward
+
+    return open_backward(
+        job.spec.train,
+        job.model,
+        job.tokenizer.vocabulary,
+        seq_len=job.seq_len,
+        micro_batches=attempt.micro_batches,
+        precision=precision,
+        world=world,
     )
 
 
@@ -206,19 +229,6 @@ def _measured(attempt: Attempt, job: Preparation, fill: "Fill", world: "World") 
     return replace(attempt, record=record, micro_batches=world.from_first(attempt.micro_batches))
 
 
-def _calm_threads(threads: int | None) -> None:
-    """Import torch with threads that sleep while they wait for each other.
-
-    As they come they spin, and where another process has a core a step takes forty times as long; asleep they cost a
-    few percent. The variable is read once, when torch is imported.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
-
-    if threads:
-        torch.set_num_threads(threads)
-
-
 def _open_loader(job: Preparation, attempt: Attempt, fill: "Fill", cursor: "Cursor | None", world: "World") -> "Loader":
     """The rows after the cursor, dealt out to this rank."""
     from ten.data.cursor import Cursor
@@ -234,9 +244,3 @@ def _open_loader(job: Preparation, attempt: Attempt, fill: "Fill", cursor: "Curs
     )
     first = Cursor(fingerprint=job.recipe.fingerprint, seed=data.seed, seq_len=job.seq_len)
     return Loader(job.recipe, fill, cursor or first, shape, pin=world.device.type == "cuda")
-
-
-def _name(device: "torch.device") -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor() or platform.machine()

@@ -10,7 +10,7 @@ import pytest
 from ten.errors import SpecError
 from ten.feeding import pack
 from ten.job import load_job
-from ten.model.cost import flops_per_token, parameters
+from ten.model.cost import flops_per_token, matrix_parameters, parameters
 from ten.plan import describe_plan, make_plan
 from ten.preparation import Preparation
 
@@ -37,6 +37,23 @@ def test_numbers_follow_from_the_job(corpus: Path) -> None:
     assert plan.flops == 672 * flops_per_token(job.model, 50257)
     assert plan.pack_bytes == plan.epoch_tokens * 2
     assert not plan.packed
+
+
+def test_every_level_of_memory_has_a_line(corpus: Path) -> None:
+    plan = make_plan(_job(corpus, "model.config=small", "data.seq_len=8192"))
+    assert [row.level for row in plan.memory] == ["keep", "select", "recompute", "segments"]
+    lines = describe_plan(plan).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("memory"))
+    assert [line.split()[number == 0] for number, line in enumerate(lines[first : first + 4])] == [
+        row.level for row in plan.memory
+    ]
+
+
+def test_the_bytes_of_checkpoints_follow_the_optimizer(corpus: Path) -> None:
+    sets = {name: make_plan(_job(corpus, f"train.optimizer={name}")).checkpoint_bytes for name in ("adamw", "muon")}
+    matrices = matrix_parameters(_job(corpus).model)
+    assert sets["adamw"] == 4 * 12 * make_plan(_job(corpus)).parameters
+    assert sets["adamw"] - sets["muon"] == 4 * 4 * matrices
 
 
 def test_a_finished_pack_is_known_and_the_estimate_was_near(corpus: Path) -> None:

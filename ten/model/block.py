@@ -4,15 +4,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ten.model.documents import Documents
+from ten.model.matrix_mixer import MatrixMixer
 from ten.model.mixer import LayerCarry, PaperMixer, TenMixer, initialise, weight_std
 from ten.model.presets import ModelConfig
+from ten.model.recompute import Runner, call, recomputed
 
 _NORM_EPSILON = 1e-6
+_MIXERS = {"ten": TenMixer, "matrix": MatrixMixer, "paper": PaperMixer}
 
 
 def normalisation(config: ModelConfig) -> nn.Module:
     """The variant's norm over the width: RMSNorm, or the published LayerNorm."""
-    kind = nn.RMSNorm if config.variant == "ten" else nn.LayerNorm
+    kind = nn.LayerNorm if config.variant == "paper" else nn.RMSNorm
     return kind(config.width, eps=_NORM_EPSILON)
 
 
@@ -22,15 +25,27 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.mixer_norm = normalisation(config)
-        self.mixer = TenMixer(config) if config.variant == "ten" else PaperMixer(config)
+        self.mixer = _MIXERS[config.variant](config)
         self.mlp_norm = normalisation(config)
-        self.mlp = SwiGLU(config) if config.variant == "ten" else SiLUMLP(config)
+        self.mlp = SiLUMLP(config) if config.variant == "paper" else SwiGLU(config)
 
-    def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
-        """x (B, T, D) → (B, T, D) and the mixer's carry."""
-        mixed, carry = self.mixer(self.mixer_norm(x), documents, carry)
-        x = x + mixed
-        return x + self.mlp(self.mlp_norm(x)), carry
+    def forward(
+        self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, recompute: bool = False
+    ) -> tuple[Tensor, LayerCarry]:
+        """x (B, T, D) → (B, T, D) and the mixer's carry.
+
+        With `recompute` the backward pass computes again what lies between the wide products: of these it keeps the
+        results, all else (and the one narrow product, out of the eigenstates) costs more to keep than to compute.
+        """
+        run: Runner = recomputed if recompute else call
+        states, gate, carry = self.mixer.evolve(self.mixer_norm(x), documents, carry, run)
+        x, hidden = run(self._widen, x, states, gate)
+        return x + run(self.mlp.narrow, hidden), carry
+
+    def _widen(self, x: Tensor, states: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
+        """The residual stream past the mixer, and what the MLP's first product makes of it."""
+        x = x + self.mixer.output(states, gate)
+        return x, self.mlp.widen(self.mlp_norm(x))
 
 
 class SwiGLU(nn.Module):
@@ -48,11 +63,20 @@ class SwiGLU(nn.Module):
         initialise(self.up, weight_std(self.config, self.up.in_features))
         initialise(self.down, weight_std(self.config, self.down.in_features, residual=True))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) → (B, T, D)."""
-        gate, value = self.up(x).chunk(2, dim=-1)
+    def widen(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, 2M)."""
+        hidden: Tensor = self.up(x)
+        return hidden
+
+    def narrow(self, hidden: Tensor) -> Tensor:
+        """(B, T, 2M) → (B, T, D)."""
+        gate, value = hidden.chunk(2, dim=-1)
         down: Tensor = self.down(F.silu(gate) * value)
         return down
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D)."""
+        return self.narrow(self.widen(x))
 
 
 class SiLUMLP(nn.Module):
@@ -70,7 +94,16 @@ class SiLUMLP(nn.Module):
         initialise(self.up, weight_std(self.config, self.up.in_features))
         initialise(self.down, weight_std(self.config, self.down.in_features, residual=True))
 
+    def widen(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, M)."""
+        hidden: Tensor = self.up(x)
+        return hidden
+
+    def narrow(self, hidden: Tensor) -> Tensor:
+        """(B, T, M) → (B, T, D)."""
+        down: Tensor = self.down(F.silu(hidden))
+        return down
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) → (B, T, D)."""
-        down: Tensor = self.down(F.silu(self.up(x)))
-        return down
+        return self.narrow(self.widen(x))

@@ -5,19 +5,30 @@ Nothing is built: `ten plan` needs no torch. A test holds `parameters` equal to 
 
 from ten.model.presets import ModelConfig, padded_vocabulary
 
-CHECKPOINT_BYTES_PER_WEIGHT = 12
-"""In a checkpoint: the weight and AdamW's two moments, in float32."""
 _FLOAT32_BYTES = 4
 _INT64_BYTES = 8
 _SCAN_FLOPS = 8  # one complex multiply and add
+_OUTER_SCAN_FLOPS = 14  # a complex multiply (6), what a key writes (4), what a query reads (4)
 _TRAINING_PASSES = 3  # a forward pass, and a backward pass of twice its work
 
 
 def parameters(config: ModelConfig, vocab_size: int) -> int:
     """Trainable parameters, with the vocabulary padded as the model pads it and the tied head counted once."""
-    layer = _ten_layer(config) if config.variant == "ten" else _paper_layer(config)
+    layer = _LAYERS[config.variant](config)
     tables = (padded_vocabulary(vocab_size) + config.positions) * config.width
     return tables + config.layers * layer + _norm(config)
+
+
+def matrix_parameters(config: ModelConfig) -> int:
+    """Parameters in hidden matrices: those that take weight decay, and may have another optimizer and type."""
+    width, states = config.width, config.eigenstates
+    if config.variant == "matrix":
+        mixer = width * _projected(config) + width**2
+    elif config.variant == "ten":
+        mixer = width * (_projected(config) + 2 * states)
+    else:
+        mixer = width * (4 * states + width + 2 * states * config.selective)
+    return config.layers * (mixer + _mlp_matrices(config))
 
 
 def forward_flops_per_token(config: ModelConfig, vocab_size: int) -> int:
@@ -27,7 +38,8 @@ def forward_flops_per_token(config: ModelConfig, vocab_size: int) -> int:
     one is looked up, the others are folded into a weight once in a pass.
     """
     idle = config.positions * config.width + config.layers * _coupling(config)
-    scan = config.layers * config.eigenstates * _SCAN_FLOPS
+    scan = config.eigenstates * (_OUTER_SCAN_FLOPS * _values(config) if config.variant == "matrix" else _SCAN_FLOPS)
+    scan *= config.layers
     return 2 * (parameters(config, vocab_size) - idle) + scan
 
 
@@ -38,24 +50,49 @@ def flops_per_token(config: ModelConfig, vocab_size: int) -> int:
 
 def state_bytes(config: ModelConfig) -> int:
     """Bytes handed on for one sequence, whatever its length: eigenstates, convolution taps and a position."""
-    rows = 1 + max(config.convolution - 1, 0)
+    states = 2 * config.eigenstates * _values(config)
+    taps = max(config.convolution - 1, 0) * _convolved(config)
     position = _INT64_BYTES if config.positions else 0
-    return config.layers * rows * 2 * config.eigenstates * _FLOAT32_BYTES + position
+    return config.layers * (states + taps) * _FLOAT32_BYTES + position
 
 
 def _ten_layer(config: ModelConfig) -> int:
-    width, states = config.width, config.eigenstates
-    projected = 2 * states + width + states * (config.selective + config.input_gate)
-    mixer = (width + 1) * projected + config.convolution * 2 * states + _recurrence(config)
-    return 2 * _norm(config) + mixer + 3 * width * config.mlp_width
+    mixer = (config.width + 1) * _projected(config) + config.convolution * _convolved(config) + _recurrence(config)
+    return 2 * _norm(config) + mixer + _mlp_matrices(config)
+
+
+def _matrix_layer(config: ModelConfig) -> int:
+    width = config.width
+    mixer = (width + 1) * _projected(config) + config.convolution * _convolved(config) + width**2
+    eigenvalues = config.heads + config.eigenstates
+    return 2 * _norm(config) + mixer + eigenvalues + _values(config) + _mlp_matrices(config)
 
 
 def _paper_layer(config: ModelConfig) -> int:
     width, states = config.width, config.eigenstates
     selection = (width + 1) * 2 * states if config.selective else 0
     mixer = width * 2 * states + (width + 1) * width + selection + _recurrence(config)
-    mlp = 2 * width * config.mlp_width + config.mlp_width + width
-    return 2 * _norm(config) + mixer + mlp
+    return 2 * _norm(config) + mixer + _mlp_matrices(config) + config.mlp_width + width
+
+
+def _projected(config: ModelConfig) -> int:
+    """Outputs of the one projection of `ten` and `matrix`."""
+    decays = config.heads if config.variant == "matrix" else config.eigenstates
+    return _convolved(config) + config.width + decays * (config.selective + config.input_gate)
+
+
+def _mlp_matrices(config: ModelConfig) -> int:
+    return (2 if config.variant == "paper" else 3) * config.width * config.mlp_width
+
+
+def _values(config: ModelConfig) -> int:
+    """Numbers in each real and imaginary part of an eigenstate."""
+    return config.width // config.heads if config.variant == "matrix" else 1
+
+
+def _convolved(config: ModelConfig) -> int:
+    """Channels of the convolution."""
+    return 4 * config.eigenstates + config.width if config.variant == "matrix" else 2 * config.eigenstates
 
 
 def _recurrence(config: ModelConfig) -> int:
@@ -68,4 +105,7 @@ def _coupling(config: ModelConfig) -> int:
 
 
 def _norm(config: ModelConfig) -> int:
-    return config.width if config.variant == "ten" else 2 * config.width
+    return 2 * config.width if config.variant == "paper" else config.width
+
+
+_LAYERS = {"ten": _ten_layer, "matrix": _matrix_layer, "paper": _paper_layer}

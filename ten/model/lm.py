@@ -1,19 +1,22 @@
 """The language model: tokens to hidden states, to logits, to a summed loss; and the carry between calls (torch)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ten.model.block import Block, normalisation
 from ten.model.documents import Documents, documents, steps_in_document
 from ten.model.loss import linear_cross_entropy
 from ten.model.mixer import LayerCarry
 from ten.model.presets import ModelConfig, padded_vocabulary
+from ten.model.recompute import recomputed
 
 _EMBEDDING_STD = 0.02
+Recompute = Literal["nothing", "cheap", "blocks"]
+"""Nothing; within each block all but the large matrix products; all of each block."""
 _NO_DECAY = ("taps", "coupling", "embedding.weight", "positions.weight")
 
 
@@ -39,13 +42,17 @@ class LanguageModel(nn.Module):
     handing the carry on, equals feeding it at once.
 
     The embedding is padded to `padded_vocabulary(vocabulary)` rows for the matrix units; the padding never gets
-    probability: `logits` leaves it out and `loss` masks it.
+    probability: `logits` leaves it out and `loss` masks it. `z_loss` is for the gradient of `loss`
+    (`linear_cross_entropy` defines it).
     """
 
-    def __init__(self, config: ModelConfig, vocabulary: int) -> None:
+    def __init__(self, config: ModelConfig, vocabulary: int, *, z_loss: float = 0.0) -> None:
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
+        self.recompute: Recompute = "nothing"
+        """What the backward pass computes again; may be set at any time, and changes no result."""
+        self.z_loss = z_loss
         self.embedding = nn.Embedding(padded_vocabulary(vocabulary), config.width)
         self.positions = nn.Embedding(config.positions, config.width) if config.positions else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -80,14 +87,23 @@ class LanguageModel(nn.Module):
         tokens (B, T + 1) int64; starts (B, T) bool for the first T tokens; weights (B, T) multiply the losses of the
         predicted tokens (0 leaves one out). The logits are never held at once.
         """
-        hidden, _ = self(tokens[:, :-1], starts)
-        return linear_cross_entropy(
+        return self.loss_and_carry(tokens, starts, weights)[0]
+
+    def loss_and_carry(
+        self, tokens: Tensor, starts: Tensor | None = None, weights: Tensor | None = None, carry: Carry | None = None
+    ) -> tuple[Tensor, Carry]:
+        """`loss` of tokens that go on where `carry` ends, and the carry after the T tokens that were read."""
+        hidden, carry = self(tokens[:, :-1], starts, carry)
+        torch.clear_autocast_cache()  # narrow copies of weights that the graph does not keep: the loss needs the room
+        loss = linear_cross_entropy(
             hidden.flatten(0, 1),
             self.embedding.weight,
             tokens[:, 1:].flatten(),
             vocabulary=self.vocabulary,
             token_weights=None if weights is None else weights.flatten(),
+            z_loss=self.z_loss,
         )
+        return loss, carry
 
     def no_decay_names(self) -> set[str]:
         """Parameters that take no weight decay: those for which zero is not the modest choice.
@@ -110,10 +126,11 @@ class LanguageModel(nn.Module):
     def _run(
         self, block: nn.Module, x: Tensor, within: Documents | None, carry: LayerCarry | None
     ) -> tuple[Tensor, LayerCarry]:
-        if self.config.recompute and torch.is_grad_enabled():
-            result: tuple[Tensor, LayerCarry] = checkpoint(block, x, within, carry, use_reentrant=False)
+        cheap = self.recompute == "cheap"
+        if self.recompute == "blocks":
+            result: tuple[Tensor, LayerCarry] = recomputed(block, x, within, carry, cheap)
         else:
-            result = block(x, within, carry)
+            result = block(x, within, carry, cheap)
         return result
 
 

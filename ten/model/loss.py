@@ -21,14 +21,17 @@ def linear_cross_entropy(
     *,
     vocabulary: int,
     token_weights: Tensor | None = None,
+    z_loss: float = 0.0,
     chunk: int | None = None,
 ) -> Tensor:
     """Sum over tokens of the cross-entropy, in nats, of softmax(hidden @ weight.T) at the targets; a scalar, float32.
 
     hidden (N, D), weight (V padded, D), targets (N,) int64, token_weights (N,) multiplies each token's loss and gets
-    no gradient. Rows of `weight` from `vocabulary` on are padding: they get no probability and no gradient. `chunk`
-    tokens are worked on at a time (chosen for the device when None). The products run in autocast's type where
-    autocast is on; sums, softmax and the weight's gradient are kept in float32 (float64 for float64).
+    no gradient. Rows of `weight` from `vocabulary` on are padding: they get no probability and no gradient. `z_loss`
+    adds z_loss · log²Z of each token (Z the softmax's sum; PaLM, arXiv 2204.02311, §5) to what the gradient is of, and
+    not to the value, so that losses stay comparable. `chunk` tokens are worked on at a time (chosen for the device when
+    None). The products run in autocast's type where autocast is on; sums, softmax and the weight's gradient are kept in
+    float32 (float64 for float64).
 
     Raises ValueError when the first dimensions differ.
     """
@@ -40,7 +43,8 @@ def linear_cross_entropy(
         )
     size = chunk or _chunk_size(hidden.device.type, weight.shape[0])
     train = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
-    total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, token_weights, vocabulary, size, train)  # type: ignore[no-untyped-call]
+    given = hidden, weight, targets, token_weights, vocabulary, size, train, z_loss
+    total: Tensor = _LinearCrossEntropy.apply(*given)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -60,6 +64,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         vocabulary: int,
         chunk: int,
         train: bool,
+        z_loss: float,
     ) -> Tensor:
         device = hidden.device.type
         compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
@@ -73,7 +78,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 part = slice(start, start + chunk)
                 rows = hidden[part].to(compute)
                 scale = None if token_weights is None else token_weights[part].to(precise)
-                loss, d_logits = _chunk(rows, head, targets[part], scale, vocabulary, train)
+                loss, d_logits = _chunk(rows, head, targets[part], scale, vocabulary, train, z_loss)
                 total += loss
                 if d_hidden is not None and d_weight is not None:
                     d_logits = d_logits.to(compute)
@@ -87,13 +92,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden, d_weight = ctx.saved_tensors
-        return d_hidden * grad.to(d_hidden.dtype), d_weight * grad.to(d_weight.dtype), None, None, None, None, None
+        return d_hidden * grad.to(d_hidden.dtype), d_weight * grad.to(d_weight.dtype), *[None] * 6
 
 
 def _chunk(
-    rows: Tensor, head: Tensor, targets: Tensor, scale: Tensor | None, vocabulary: int, train: bool
+    rows: Tensor,
+    head: Tensor,
+    targets: Tensor,
+    scale: Tensor | None,
+    vocabulary: int,
+    train: bool,
+    z_loss: float,
 ) -> tuple[Tensor, Tensor]:
-    """Summed loss of some tokens and, when training, its gradient with respect to their logits (in their place)."""
+    """Summed loss of some tokens and, when training, the gradient for their logits (in their place)."""
     logits = (rows @ head.t()).to(torch.promote_types(rows.dtype, torch.float32))
     logits[:, vocabulary:] = -torch.inf
     normaliser = torch.logsumexp(logits, dim=1)
@@ -101,6 +112,8 @@ def _chunk(
     total = losses.sum() if scale is None else (losses * scale).sum()
     if train:
         logits.sub_(normaliser.unsqueeze(1)).exp_()
+        if z_loss:
+            logits.mul_(1 + 2 * z_loss * normaliser.unsqueeze(1))
         logits.scatter_add_(1, targets.unsqueeze(1), logits.new_full((len(targets), 1), -1.0))
         if scale is not None:
             logits.mul_(scale.unsqueeze(1))

@@ -11,23 +11,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ten.model.convolution import convolve
 from ten.model.documents import Documents
 from ten.model.presets import ModelConfig
+from ten.model.recompute import Runner, call
 from ten.scan import scan
 
-_DECAY_RANGE = 8.0
+DECAY_RANGE = 8.0
 _LEAST_DISSIPATION = 1e-6
-_INPUT_GATE_BIAS = 1.0
+INPUT_GATE_BIAS = 1.0
 _PAPER_GATE_BIAS = -2.0
 _PAPER_MODULATION = 0.1
 _PAPER_STD = 0.02
 
 
 class LayerCarry(NamedTuple):
-    """What a layer hands to the next call, in float32: eigenstates (B, 2K), last convolution inputs (B, J, 2K)."""
+    """What a layer hands to the next call, in float32: eigenstates, and the last inputs (B, J, W) of its convolution.
+
+    Eigenstates are (B, 2K), K real parts and then K imaginary ones; (B, 2K, P) where each is a vector of P values.
+    """
 
     state: Tensor
     taps: Tensor
+
+
+Evolved = tuple[Tensor, Tensor, LayerCarry]  # eigenstates (B, T, 2K), logits of the output gate (B, T, D), carry
 
 
 def initialise(linear: nn.Linear, std: float) -> None:
@@ -49,7 +57,7 @@ def weight_std(config: ModelConfig, inputs: int, *, residual: bool = False) -> f
 
 
 class CoupledProjection(nn.Module):
-    """Eigenstates (B, T, 2K) to the width (B, T, D), through a block-diagonal coupling R of the states of each head.
+    """Eigenstates (B, T, 2K) to the width (B, T, D), through a block-diagonal coupling R of each head's, and gated.
 
     The coupling acts alike on real and imaginary parts and is linear, so it is folded into the projection once for
     each pass: W · blockdiag(R, R). A token pays nothing for it.
@@ -77,11 +85,11 @@ class CoupledProjection(nn.Module):
             return plain
         with torch.autocast(plain.device.type, enabled=False):
             blocks = plain.view(plain.shape[0], 2, self.config.heads, -1)
-            return torch.einsum("dphj,hjk->dphk", blocks, self.coupling).reshape(plain.shape)
+            return torch.einsum("dphj,hjk->dphk", blocks.to(self.coupling.dtype), self.coupling).reshape(plain.shape)
 
-    def forward(self, states: Tensor) -> Tensor:
-        """(B, T, 2K) → (B, T, D)."""
-        return F.linear(states, self.weight())
+    def forward(self, states: Tensor, gate: Tensor) -> Tensor:
+        """states (B, T, 2K) and logits of the gate (B, T, D) → (B, T, D)."""
+        return F.linear(states, self.weight()) * torch.sigmoid(gate)
 
 
 class TenMixer(nn.Module):
@@ -113,17 +121,20 @@ class TenMixer(nn.Module):
         spread_phases(self.phase)
         with torch.no_grad():
             _, _, decay, gate = torch.split(self.projection.bias, self.widths)
-            decay.fill_(-math.log(_DECAY_RANGE - 1))
-            gate.fill_(_INPUT_GATE_BIAS)
+            decay.fill_(-math.log(DECAY_RANGE - 1))
+            gate.fill_(INPUT_GATE_BIAS)
             if self.taps is not None:
                 self.taps.zero_()[0] = 1.0
 
     def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
         """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
-        raw, gate, decay_logits, gate_logits = torch.split(self.projection(x), self.widths, dim=-1)
-        raw, taps = self._convolve(raw, documents, carry)
-        log_decay = self.log_decay(decay_logits)
-        inputs = self._scale(raw, log_decay, gate_logits, documents)
+        states, gate, carry = self.evolve(x, documents, carry)
+        return self.output(states, gate), carry
+
+    def evolve(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, run: Runner = call) -> Evolved:
+        """x (B, T, D) → `Evolved`; `run` calls the part that is cheap to compute again."""
+        projected = self.projection(x)
+        inputs, log_decay, taps = run(self._drive, projected, documents, carry)
         states, state = scan(
             inputs,
             log_decay,
@@ -132,46 +143,50 @@ class TenMixer(nn.Module):
             starts=None if documents is None else documents.starts,
             backend=self.config.backend,
         )
-        return self.output(states) * torch.sigmoid(gate), LayerCarry(state, taps)
+        return states, torch.split(projected, self.widths, dim=-1)[1], LayerCarry(state, taps)
+
+    def _drive(
+        self, projected: Tensor, documents: Documents | None, carry: LayerCarry | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the scan runs on, inputs (B, T, 2K) and log|λ|, and the taps to hand on."""
+        raw, _, decay_logits, gate_logits = torch.split(projected, self.widths, dim=-1)
+        raw, taps = convolve(raw, self.taps, documents, None if carry is None else carry.taps)
+        log_decay = self.log_decay(decay_logits)
+        return self._scale(raw, log_decay, gate_logits, documents), log_decay, taps
 
     def log_decay(self, logits: Tensor) -> Tensor:
         """log|λ|: (K,) when fixed, else (B, T, K) = 8 σ(logits) log|λ| from logits (B, T, K). A memory is -1/log|λ|."""
         fixed = -torch.exp(-self.log_memory)
         if not self.config.selective:
             return fixed
-        return _DECAY_RANGE * torch.sigmoid(logits.to(fixed.dtype)) * fixed
-
-    def _convolve(self, raw: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, Tensor]:
-        """Depthwise causal convolution of (B, T, 2K) within documents, and the inputs (B, J, 2K) to hand on."""
-        rows, time, width = raw.shape
-        if self.taps is None:
-            return raw, self.log_memory.new_zeros(rows, 0, width)
-        back = len(self.taps) - 1
-        before = raw.new_zeros(rows, back, width) if carry is None else carry.taps.to(raw.dtype)
-        padded = torch.cat([before, raw], dim=1)
-        weights = self.taps.to(raw.dtype)
-        mixed = raw * weights[0]
-        for j in range(1, back + 1):
-            shifted = padded[:, back - j : back - j + time]
-            mixed = torch.addcmul(mixed, shifted if documents is None else shifted * documents.reach[j - 1], weights[j])
-        tail = padded[:, time:] if documents is None else padded[:, time:] * documents.tail
-        return mixed, tail.to(self.taps.dtype)
+        return DECAY_RANGE * torch.sigmoid(logits.to(fixed.dtype)) * fixed
 
     def _scale(self, raw: Tensor, log_decay: Tensor, gate_logits: Tensor, documents: Documents | None) -> Tensor:
         """Inputs (B, T, 2K) of the scan: gated, and scaled so that the states keep their variance at any memory."""
-        factor: Tensor | None = None
-        if self.config.input_scaling:
-            # the least value keeps the root's gradient finite when a decay closes in on 1
-            factor = torch.sqrt((-torch.expm1(2 * log_decay)).clamp_min(_LEAST_DISSIPATION))
-            if documents is not None:
-                factor = torch.where(documents.starts.unsqueeze(-1), 1.0, factor)
-        if self.config.input_gate:
-            gate = torch.sigmoid(gate_logits.to(log_decay.dtype))
-            factor = gate if factor is None else gate * factor
+        factor = input_scale(self.config, log_decay, gate_logits, documents)
         if factor is None:
             return raw
         real, imaginary = raw.chunk(2, dim=-1)
         return torch.cat([real * factor, imaginary * factor], dim=-1).to(raw.dtype)
+
+
+def input_scale(
+    config: ModelConfig, log_decay: Tensor, gate_logits: Tensor, documents: Documents | None
+) -> Tensor | None:
+    """What inputs are multiplied by, in the type of `log_decay`: σ(gate_logits) sqrt(1 - |λ|²), or the half that is on.
+
+    log_decay (K,) or (B, T, K), gate_logits (B, T, K); None where both are off. A document's first input is not scaled.
+    """
+    factor: Tensor | None = None
+    if config.input_scaling:
+        # the least value keeps the root's gradient finite when a decay closes in on 1
+        factor = torch.sqrt((-torch.expm1(2 * log_decay)).clamp_min(_LEAST_DISSIPATION))
+        if documents is not None:
+            factor = torch.where(documents.starts.unsqueeze(-1), 1.0, factor)
+    if config.input_gate:
+        gate = torch.sigmoid(gate_logits.to(log_decay.dtype))
+        factor = gate if factor is None else gate * factor
+    return factor
 
 
 class PaperMixer(nn.Module):
@@ -205,17 +220,18 @@ class PaperMixer(nn.Module):
 
     def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
         """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
-        log_decay, phase = self.eigenvalues(x)
+        states, gate, carry = self.evolve(x, documents, carry)
+        return self.output(states, gate), carry
+
+    def evolve(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, run: Runner = call) -> Evolved:
+        """As `TenMixer.evolve`; `run` has nothing to call."""
         states, state = scan(
-            self.projection(x),
-            log_decay,
-            phase,
+            self.projection(x), *self.eigenvalues(x),
             carry=None if carry is None else carry.state,
             starts=None if documents is None else documents.starts,
             backend=self.config.backend,
-        )
-        mixed = self.output(states) * torch.sigmoid(self.gate(x))
-        return mixed, LayerCarry(state, state.new_zeros(len(x), 0, state.shape[-1]))
+        )  # fmt: skip
+        return states, self.gate(x), LayerCarry(state, state.new_zeros(len(x), 0, state.shape[-1]))
 
     def eigenvalues(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """log|λ| and arg λ for x (B, T, D): (K,) each when fixed, else (B, T, K)."""

@@ -12,11 +12,17 @@ from msgspec import Meta
 from ten.errors import SpecError
 from ten.settings import nearest
 
-Variant = Literal["ten", "paper"]
-Backend = Literal["auto", "reference", "chunked"]
+Variant = Literal["ten", "matrix", "paper"]
+Backend = Literal["auto", "reference", "chunked", "fused"]
 """The backends of `ten.scan`, which says so itself only after importing torch; a test holds the two equal."""
 VOCABULARY_MULTIPLE = 128
-_PAPER_LACKS: dict[str, Any] = {"input_gate": False, "convolution": 0, "input_scaling": False}
+_LACKS: dict[Variant, dict[str, Any]] = {
+    "paper": {"input_gate": False, "convolution": 0, "input_scaling": False},
+    "matrix": {"coupling": False},
+}
+"""Options that a variant has not, with what they then are."""
+_MATRIX_HEAD_WIDTH = 128
+_LEAST_MATRIX_HEADS = 4
 
 _Positive = Annotated[int, Meta(ge=1)]
 _Count = Annotated[int, Meta(ge=0)]
@@ -26,34 +32,37 @@ _Tokens = Annotated[float, Meta(gt=0)]
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides the shape and arithmetic of a model; nothing is derived later."""
 
-    variant: Annotated[Variant, Meta(description="layer form: ten (default) or paper (as published)")] = "ten"
+    variant: Annotated[Variant, Meta(description="layer form: ten (default), matrix or paper (as published)")] = "ten"
     layers: Annotated[int, Meta(ge=1, description="blocks")]
     width: Annotated[int, Meta(ge=1, description="D, the residual stream")]
     eigenstates: Annotated[int, Meta(ge=1, description="K, complex recurrent states in each layer")]
-    mlp_width: Annotated[int, Meta(ge=1, description="hidden units of each MLP (SwiGLU in ten, SiLU in paper)")]
-    heads: Annotated[int, Meta(ge=1, description="H, blocks on the diagonal of the coupling matrix")] = 4
+    mlp_width: Annotated[int, Meta(ge=1, description="hidden units of each MLP (SwiGLU; SiLU in paper)")]
+    heads: Annotated[int, Meta(ge=1, description="H, blocks of the coupling matrix; in matrix, of the states")] = 4
     coupling: Annotated[bool, Meta(description="mix the eigenstates of a head before the output projection")] = True
     selective: Annotated[bool, Meta(description="eigenvalues depend on the token")] = True
-    input_gate: Annotated[bool, Meta(description="sigmoid gate on what enters the eigenstates (ten)")] = True
-    convolution: Annotated[int, Meta(ge=0, description="taps of the causal convolution on the inputs; 0: none (ten)")]
-    input_scaling: Annotated[bool, Meta(description="scale inputs by sqrt(1 - |eigenvalue|^2) (ten)")] = True
-    min_memory: Annotated[float, Meta(gt=0, description="shortest memory at the start, in tokens (ten)")] = 1.5
-    max_memory: Annotated[float, Meta(gt=0, description="longest memory at the start, in tokens (ten)")]
+    input_gate: Annotated[bool, Meta(description="sigmoid gate on what enters the eigenstates (not in paper)")] = True
+    convolution: Annotated[
+        int, Meta(ge=0, description="taps of the causal convolution on the inputs; 0: none (not in paper)")
+    ]
+    input_scaling: Annotated[bool, Meta(description="scale inputs by sqrt(1 - |eigenvalue|^2) (not in paper)")] = True
+    min_memory: Annotated[float, Meta(gt=0, description="shortest memory at the start, in tokens (not in paper)")] = 1.5
+    max_memory: Annotated[float, Meta(gt=0, description="longest memory at the start, in tokens (not in paper)")]
     positions: Annotated[int, Meta(ge=0, description="rows of a learned position table; 0: none")] = 0
     backend: Annotated[Backend, Meta(description="how the scan is computed: auto, or a backend's name")] = "auto"
-    recompute: Annotated[bool, Meta(description="recompute activations in the backward pass to save memory")] = False
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a job file says about the model: a preset, and single fields that replace the preset's."""
 
     config: Annotated[str, Meta(description="preset: nano, tiny, small, medium, large or xlarge")] = "nano"
-    variant: Annotated[Variant | None, Meta(description="layer form: ten or paper")] = None
+    variant: Annotated[Variant | None, Meta(description="layer form: ten, matrix or paper")] = None
     layers: Annotated[_Positive | None, Meta(description="blocks")] = None
     width: Annotated[_Positive | None, Meta(description="D, the residual stream; mlp_width follows it")] = None
     eigenstates: Annotated[_Positive | None, Meta(description="K, complex states in each layer")] = None
     mlp_width: Annotated[_Positive | None, Meta(description="hidden units of each MLP")] = None
-    heads: Annotated[_Positive | None, Meta(description="H, blocks of the coupling matrix")] = None
+    heads: Annotated[
+        _Positive | None, Meta(description="H, blocks of the coupling matrix; in matrix, of the states")
+    ] = None
     coupling: Annotated[bool | None, Meta(description="mix the eigenstates of a head")] = None
     selective: Annotated[bool | None, Meta(description="eigenvalues depend on the token")] = None
     input_gate: Annotated[bool | None, Meta(description="gate what enters the eigenstates")] = None
@@ -62,8 +71,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     min_memory: Annotated[_Tokens | None, Meta(description="shortest memory at the start, in tokens")] = None
     max_memory: Annotated[_Tokens | None, Meta(description="longest memory at the start, in tokens")] = None
     positions: Annotated[_Count | None, Meta(description="rows of a learned position table; 0: none")] = None
-    backend: Annotated[Backend | None, Meta(description="how the scan is computed")] = None
-    recompute: Annotated[bool | None, Meta(description="recompute activations to save memory")] = None
+    backend: Annotated[Backend | None, Meta(description="the scan: auto, reference, chunked or fused (CUDA)")] = None
 
 
 class Preset(NamedTuple):
@@ -81,7 +89,6 @@ def _preset(layers: int, width: int, eigenstates: int, mlp_width: int, seq_len: 
         mlp_width=mlp_width,
         convolution=4,
         max_memory=float(min(seq_len, 8192)),
-        recompute=seq_len > 8192,
     )
     return Preset(config, seq_len)
 
@@ -100,17 +107,19 @@ def resolve(settings: ModelSettings) -> ModelConfig:
     """The complete configuration of a job's model.
 
     A field that is not set is the preset's, except that `mlp_width` follows `variant` and `width` when one of them
-    is set, and that the published form (`variant: paper`) has none of the options it lacks.
+    is set, that a variant has none of the options it lacks, and that the heads of `variant: matrix` follow the width.
 
     Raises SpecError for an unknown preset, a value out of bounds, or values that do not fit together.
     """
     fields = msgspec.structs.asdict(preset(settings.config).config)
     chosen = {name: value for name, value in msgspec.structs.asdict(settings).items() if value is not None}
     del chosen["config"]
-    if chosen.get("variant") == "paper":
-        fields.update(_PAPER_LACKS)
+    variant, width = chosen.get("variant", fields["variant"]), chosen.get("width", fields["width"])
+    fields.update(_LACKS.get(variant, {}))
     if "variant" in chosen or "width" in chosen:
-        fields["mlp_width"] = _mlp_width(chosen.get("variant", "ten"), chosen.get("width", fields["width"]))
+        fields["mlp_width"] = _mlp_width(variant, width)
+    if variant == "matrix":
+        fields["heads"] = max(width // _MATRIX_HEAD_WIDTH, _LEAST_MATRIX_HEADS)
     try:
         config = msgspec.convert({**fields, **chosen}, ModelConfig)
     except msgspec.ValidationError as error:
@@ -149,10 +158,17 @@ def _check(config: ModelConfig) -> None:
             f"model.heads: {config.heads} does not divide model.eigenstates ({config.eigenstates}); "
             "choose a divisor, or set model.coupling to false"
         )
+    if config.variant == "matrix" and (config.eigenstates % config.heads or config.width % config.heads):
+        raise SpecError(
+            f"model.heads: {config.heads} does not divide both model.eigenstates ({config.eigenstates}) and "
+            f"model.width ({config.width}), as the matrix variant needs; choose a common divisor"
+        )
     if config.min_memory >= config.max_memory:
         raise SpecError(
             f"model.min_memory: {config.min_memory} must be less than model.max_memory ({config.max_memory}) tokens"
         )
-    for name, absent in _PAPER_LACKS.items():
-        if config.variant == "paper" and getattr(config, name) != absent:
-            raise SpecError(f"model.{name}: the paper variant has none; leave it out or choose model.variant: ten")
+    for name, absent in _LACKS.get(config.variant, {}).items():
+        if getattr(config, name) != absent:
+            raise SpecError(
+                f"model.{name}: the {config.variant} variant has none; leave it out or choose model.variant: ten"
+            )

@@ -5,15 +5,21 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ten.scan.chunked import chunked_scan
+from ten.scan.auto import auto_backward, auto_forward
+from ten.scan.chunked import chunked_backward, chunked_forward
+from ten.scan.fused import fused_backward, fused_forward
+from ten.scan.operator import scan_operator
 from ten.scan.reference import reference_scan
 
 __all__ = ["BACKENDS", "scan"]
 
-Backend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
-
-_BACKENDS: dict[str, Backend] = {"reference": reference_scan, "chunked": chunked_scan}
-BACKENDS = ("auto", *_BACKENDS)
+_BACKENDS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]] = {
+    "auto": scan_operator("auto", auto_forward, auto_backward),
+    "reference": reference_scan,
+    "chunked": scan_operator("chunked", chunked_forward, chunked_backward),
+    "fused": scan_operator("fused", fused_forward, fused_backward),
+}
+BACKENDS = tuple(_BACKENDS)
 _INPUT_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
@@ -39,33 +45,26 @@ def scan(
         phase: arg λ in radians, (K,) or (B, T, K) whatever `log_decay` has; dtype as `log_decay`.
         carry: (B, 2K) state before the first step, dtype as `log_decay`; None is zeros.
         starts: (B, T) bool, true where a document starts: λ_t is 0 there, so no state crosses into it.
-        backend: one of `BACKENDS`; "auto" takes the fastest one that this device can run.
+        backend: one of `BACKENDS`; "auto" takes the fastest one that this device and dtype can have, at every length.
 
     Returns:
         states (B, T, 2K) in the dtype of `inputs`, and the final carry (B, 2K) in the dtype of `log_decay`.
 
     Raises:
-        ValueError: an argument has the wrong shape, dtype or device, or the backend is unknown.
+        ValueError: an argument has the wrong shape, dtype or device, or the backend is unknown or cannot run here.
     """
     _check_inputs(inputs)
     _check_eigenvalues("log_decay", log_decay, inputs)
     _check_eigenvalues("phase", phase, inputs)
     if starts is not None:
         _check("starts", starts, [tuple(inputs.shape[:2])], torch.bool, inputs)
-    run = _backend(backend)
+    if backend not in _BACKENDS:
+        raise ValueError(f"backend {backend!r} is unknown; use one of {', '.join(BACKENDS)}")
     if carry is None:
         carry = log_decay.new_zeros(inputs.shape[0], inputs.shape[2])
     else:
         _check("carry", carry, [(inputs.shape[0], inputs.shape[2])], _state_dtype(inputs), inputs)
-    return run(inputs, log_decay, phase, carry, starts)
-
-
-def _backend(name: str) -> Backend:
-    if name == "auto":
-        return _BACKENDS["chunked"]
-    if name not in _BACKENDS:
-        raise ValueError(f"backend {name!r} is unknown; use one of {', '.join(BACKENDS)}")
-    return _BACKENDS[name]
+    return _BACKENDS[backend](inputs, log_decay, phase, carry, starts)
 
 
 def _check_inputs(inputs: Tensor) -> None:

@@ -11,7 +11,7 @@ Complex numbers are pairs of real slabs (B, N, K), one position of all chunks at
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,47 +24,37 @@ SLAB = 1 << 16
 SLAB_ON_DEVICE = 1 << 22
 
 
-def chunked_scan(
-    inputs: Tensor, log_decay: Tensor, phase: Tensor, carry: Tensor, starts: Tensor | None, *, chunk: int = CHUNK
+def chunked_forward(
+    inputs: Tensor, log_decay: Tensor, phase: Tensor, carry: Tensor, starts: Tensor | None, chunk: int | None = None
 ) -> Pair:
     """States (B, T, 2K) and final carry (B, 2K) as `ten.scan.scan` defines them; any T for any `chunk` of 2 or more."""
-    result: Pair = _ChunkedScan.apply(inputs, log_decay, phase, carry, starts, chunk)  # type: ignore[no-untyped-call]
-    return result
+    return _forward(inputs, Eigenvalues.of(log_decay, phase, starts), carry, chunk or CHUNK)
 
 
-class _ChunkedScan(torch.autograd.Function):
-    """Saves the states instead of the inputs: dλ_t needs h_{t-1}, and whoever reads the states keeps them anyway."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, inputs: Tensor, log_decay: Tensor, phase: Tensor, carry: Tensor, starts: Tensor | None, chunk: int
-    ) -> Pair:
-        states, final = _forward(inputs, Eigenvalues.of(log_decay, phase, starts), carry, chunk)
-        ctx.save_for_backward(log_decay, phase, carry, starts, states)
-        ctx.chunk = chunk
-        return states, final
-
-    @staticmethod
-    def backward(ctx: Any, d_states: Tensor, d_final: Tensor) -> tuple[Tensor | None, ...]:
-        # `once_differentiable` would drop the second derivative in silence where no incoming gradient asks for one.
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "the chunked scan has first derivatives only (create_graph=True); use backend='reference'"
-            )
-        log_decay, phase, carry, starts, states = ctx.saved_tensors
-        task = _Backward(
-            d_states=d_states,
-            eigen=Eigenvalues.of(log_decay, phase, starts).conj(),
-            states=states,
-            carry=carry,
-            d_inputs=torch.empty_like(states),
-            d_log_decay=EigenGradient(log_decay),
-            d_phase=EigenGradient(phase),
-        )
-        d_carry = d_final
-        for span in reversed(list(_spans(states, ctx.chunk))):
-            d_carry = task.run(span, d_carry)
-        return task.d_inputs, task.d_log_decay.value, task.d_phase.value, d_carry, None, None
+def chunked_backward(
+    d_states: Tensor,
+    d_final: Tensor,
+    log_decay: Tensor,
+    phase: Tensor,
+    carry: Tensor,
+    starts: Tensor | None,
+    states: Tensor,
+    chunk: int | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients in inputs, log_decay, phase and carry."""
+    task = _Backward(
+        d_states=d_states,
+        eigen=Eigenvalues.of(log_decay, phase, starts).conj(),
+        states=states,
+        carry=carry,
+        d_inputs=torch.empty_like(states),
+        d_log_decay=EigenGradient(log_decay),
+        d_phase=EigenGradient(phase),
+    )
+    d_carry = d_final.clone(memory_format=torch.contiguous_format)
+    for span in reversed(list(_spans(states, chunk or CHUNK))):
+        d_carry = task.run(span, d_carry)
+    return task.d_inputs, task.d_log_decay.value, task.d_phase.value, d_carry
 
 
 class _Span(NamedTuple):
@@ -101,7 +91,7 @@ def _spans(values: Tensor, chunk: int) -> Iterator[_Span]:
 
 def _forward(inputs: Tensor, eigen: Eigenvalues, carry: Tensor, chunk: int) -> Pair:
     states = torch.empty(inputs.shape, dtype=inputs.dtype, device=inputs.device)
-    final = carry.clone()
+    final = carry.clone(memory_format=torch.contiguous_format)
     for span in _spans(inputs, chunk):
         final = _forward_span(span, inputs, eigen.span(span.start, span.stop), final, states)
     return states, final

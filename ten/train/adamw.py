@@ -1,7 +1,6 @@
 """AdamW with torch's own fused kernel, without torch's Optimizer class around it.
 
-That class imports torch's compiler when it is first built: seconds of CPU in every process that takes a step, for
-nothing here. The arithmetic is torch's; a test holds the two equal to the bit.
+The arithmetic is torch's; a test holds the two equal to the bit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,65 +9,51 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ten.train.optimizer import StatefulOptimizer, stochastic_bf16
+
 _STATE = ("exp_avg", "exp_avg_sq", "step")
 
 
-class AdamW:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019) over groups of fp32 parameters.
+class AdamW(StatefulOptimizer):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019) over groups of fp32 or bf16 parameters.
 
-    Has the part of torch's Optimizer that a step and a checkpoint need: `param_groups` (with `lr` and
-    `weight_decay`), `step`, `zero_grad`, `state_dict` and `load_state_dict` in torch's layout.
+    Moments and arithmetic are fp32; a bf16 parameter is rounded stochastically.
     """
 
     def __init__(
         self, groups: Iterable[Mapping[str, Any]], *, lr: float, betas: tuple[float, float], eps: float
     ) -> None:
-        self.param_groups: list[dict[str, Any]] = [{"lr": lr, **group} for group in groups]
+        super().__init__(groups, lr=lr)
         self._betas, self._eps = betas, eps
-        self._state: dict[nn.Parameter, dict[str, Tensor]] = {}
-
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for parameter in self._parameters():
-            parameter.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
-            if not moved:
-                continue
-            means, squares, steps = ([self._of(p)[kind] for p in moved] for kind in _STATE)
-            torch._foreach_add_(steps, 1)
-            torch._fused_adamw_(
-                moved, [p.grad for p in moved], means, squares, [], steps,
-                lr=group["lr"], beta1=self._betas[0], beta2=self._betas[1], weight_decay=group["weight_decay"],
-                eps=self._eps, amsgrad=False, maximize=False,
-            )  # fmt: skip
+            self._update(group, [parameter for parameter in moved if parameter.dtype != torch.bfloat16])
+            for parameter in moved:  # one at a time: all of them in fp32 at once would be what bf16 is to spare
+                if parameter.dtype == torch.bfloat16:
+                    self._update(group, [parameter])
 
-    def state_dict(self) -> dict[str, Any]:
-        """Moments and step counts by the parameter's number, and the groups with numbers for parameters; not copies."""
-        numbers = {parameter: number for number, parameter in enumerate(self._parameters())}
-        groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
-        return {"state": {numbers[p]: state for p, state in self._state.items()}, "param_groups": groups}
+    def _update(self, group: Mapping[str, Any], moved: list[nn.Parameter]) -> None:
+        if not moved:
+            return
+        means, squares, steps = ([self._of(p)[kind] for p in moved] for kind in _STATE)
+        torch._foreach_add_(steps, 1)
+        precise = [p.float() for p in moved]
+        torch._fused_adamw_(
+            precise, [p.grad.float() for p in moved if p.grad is not None], means, squares, [], steps,
+            lr=group["lr"], beta1=self._betas[0], beta2=self._betas[1], weight_decay=group["weight_decay"],
+            eps=self._eps, amsgrad=False, maximize=False,
+        )  # fmt: skip
+        for parameter, updated in zip(moved, precise, strict=True):
+            if updated is not parameter:
+                parameter.copy_(stochastic_bf16(updated))
 
-    def load_state_dict(self, tree: Mapping[str, Any]) -> None:
-        """Take moments and step counts from a `state_dict`; the groups stay as they are."""
-        parameters = list(self._parameters())
-        self._state = {
-            parameters[number]: {kind: state[kind].to(parameters[number].device, copy=True) for kind in _STATE}
-            for number, state in tree["state"].items()
+    def _fresh(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        return {
+            "exp_avg": torch.zeros_like(parameter, dtype=torch.float32),
+            "exp_avg_sq": torch.zeros_like(parameter, dtype=torch.float32),
+            "step": torch.zeros((), device=parameter.device),
         }
-
-    def _parameters(self) -> Iterable[nn.Parameter]:
-        return (parameter for group in self.param_groups for parameter in group["params"])
-
-    def _of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        if parameter not in self._state:
-            self._state[parameter] = {
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-                "step": torch.zeros((), device=parameter.device),
-            }
-        return self._state[parameter]

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from ten.data.cursor import Cursor
 from ten.errors import MissingInput, Resumable, SpecError, TenError
 from ten.train import checkpoint_files, random_state, tensor_file
-from ten.train.adamw import AdamW
 from ten.train.distributed import World
 from ten.train.mirror import Mirror
+from ten.train.optimizer import Optimizer
 from ten.train.random_state import RandomState
 from ten.train.settings import CheckpointSettings
 
@@ -57,7 +57,7 @@ class Checkpoints:
         folder: Path,
         *,
         model: nn.Module,
-        optimizer: AdamW,
+        optimizer: Optimizer,
         settings: CheckpointSettings,
         spec: Mapping[str, Any],
         world: World,
@@ -213,7 +213,7 @@ def model_tensors(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in model.state_dict().items() if name in first or name not in aliases}
 
 
-def optimizer_tensors(model: nn.Module, optimizer: AdamW) -> dict[str, Tensor]:
+def optimizer_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     """The optimizer's state as tensors named "exp_avg/<parameter>"; not copies."""
     names = _optimizer_names(model, optimizer)
     state: Mapping[int, Mapping[str, Tensor]] = optimizer.state_dict()["state"]
@@ -223,7 +223,7 @@ def optimizer_tensors(model: nn.Module, optimizer: AdamW) -> dict[str, Tensor]:
 _CURE = "the model settings differ from the run's: use the same ones, or begin a new run"
 
 
-def _optimizer_names(model: nn.Module, optimizer: AdamW) -> list[str]:
+def _optimizer_names(model: nn.Module, optimizer: Optimizer) -> list[str]:
     """Names of the optimizer's parameters in the order in which its state_dict numbers them."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     parameters: Iterable[nn.Parameter] = (p for group in optimizer.param_groups for p in group["params"])

@@ -14,10 +14,10 @@ from torch import Tensor
 from ten.errors import DataError
 from ten.model.documents import steps_in_document
 from ten.model.loss import linear_cross_entropy
+from ten.train.backward import Autocast
 from ten.train.context import ContextLoss, bucket_edges
 from ten.train.distributed import World
 from ten.train.evaluate import summed
-from ten.train.step import Autocast
 
 if TYPE_CHECKING:
     from ten.data.held_out import HeldOut
@@ -41,8 +41,8 @@ def loss_by_context(
         raise DataError("the held-out text is empty; give a data set with a validation split or more documents")
     edges = bucket_edges(seq_len)
     count = len(edges) - 1
-    measure = partial(_bucket_sums, model, edges)
-    sums = summed(model, held_out, measure, 2 * count, world=world, autocast=autocast, stop=stop)
+    measure = partial(_bucket_sums, model, edges, autocast)
+    sums = summed(model, held_out, measure, 2 * count, world=world, stop=stop)
     if sums is None:
         return None
     return tuple(
@@ -56,23 +56,27 @@ def loss_by_context(
     )
 
 
-def _bucket_sums(model: LanguageModel, edges: list[int], tokens: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+def _bucket_sums(
+    model: LanguageModel, edges: list[int], autocast: Autocast, tokens: Tensor, starts: Tensor, weights: Tensor
+) -> Tensor:
     """(2 · buckets,) fp64: nats of each bucket, then its predictions; arguments as of `LanguageModel.loss`."""
-    hidden, _ = model(tokens[:, :-1], starts)
     rows, time = starts.shape
     context = steps_in_document(starts, time, tokens.new_zeros(rows)).flatten()
     bucket = torch.bucketize(context, torch.tensor(edges[1:-1], device=context.device), right=True)
     order = torch.argsort(bucket, stable=True)
     parts = torch.split(order, torch.bincount(bucket, minlength=len(edges) - 1).tolist())
-    flat, targets, counted = hidden.flatten(0, 1), tokens[:, 1:].flatten(), weights.flatten()
-    nats = [
-        linear_cross_entropy(
-            flat[part],
-            model.embedding.weight,
-            targets[part],
-            vocabulary=model.vocabulary,
-            token_weights=counted[part],
-        )
-        for part in parts
-    ]
+    targets, counted = tokens[:, 1:].flatten(), weights.flatten()
+    with autocast():
+        hidden, _ = model(tokens[:, :-1], starts)
+        flat = hidden.flatten(0, 1)
+        nats = [
+            linear_cross_entropy(
+                flat[part],
+                model.embedding.weight,
+                targets[part],
+                vocabulary=model.vocabulary,
+                token_weights=counted[part],
+            )
+            for part in parts
+        ]
     return torch.stack([*nats, *(counted[part].sum() for part in parts)]).double()

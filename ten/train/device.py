@@ -1,12 +1,14 @@
 """Where tensors live and in which precision matrix products run, from what the job says and the machine has."""
 
+import platform
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
 
 from ten.errors import SpecError
-from ten.train.settings import Precision
+from ten.train.machine import processor
+from ten.train.settings import Precision, Weights
 
 
 def open_device(name: str, local_rank: int = 0) -> torch.device:
@@ -26,10 +28,10 @@ def open_device(name: str, local_rank: int = 0) -> torch.device:
     return device
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
-    """`auto` is bf16 on CUDA and fp32 elsewhere."""
+def resolve_precision(precision: Precision, device: torch.device, weights: Weights = "fp32") -> Literal["fp32", "bf16"]:
+    """`auto` is bf16 on CUDA and for bf16 weights, which have no other products, and fp32 elsewhere."""
     if precision == "auto":
-        return "bf16" if device.type == "cuda" else "fp32"
+        return "bf16" if device.type == "cuda" or weights == "bf16" else "fp32"
     return precision
 
 
@@ -38,3 +40,8 @@ def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> Abstra
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def device_name(device: torch.device) -> str:
+    """The name of a GPU, or of this machine's processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor() or platform.machine()

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ten.errors import DataError, TrainingDiverged
+from ten.train.backward import Autocast, summed_nats
 from ten.train.distributed import World
 from ten.train.interval import Interval, Timer
-from ten.train.step import Autocast, Stepper
+from ten.train.step import Stepper
 from ten.train.stopping import Interrupted, StopRequest
 
 if TYPE_CHECKING:
@@ -67,19 +68,31 @@ class Scorer:
             self._held_out = None
             return None
         model, autocast = self._stepper.model, self._stepper.autocast
-        return bits_per_byte(model, self._held_out, world=world, autocast=autocast, stop=self._stop)
+        segment = self._stepper.backward.segment
+        return bits_per_byte(model, self._held_out, world=world, autocast=autocast, stop=self._stop, segment=segment)
 
 
 def bits_per_byte(
-    model: LanguageModel, held_out: HeldOut, *, world: World, autocast: Autocast, stop: Callable[[], bool]
+    model: LanguageModel,
+    held_out: HeldOut,
+    *,
+    world: World,
+    autocast: Autocast,
+    stop: Callable[[], bool],
+    segment: int | None = None,
 ) -> float | None:
     """Sum of nats over `held_out` / (bytes of its text · ln 2); None when a rank was asked to stop meanwhile.
 
-    Ranks take micro-batches in turn and meet once, at the end. The model returns to the mode it was in.
+    Ranks take micro-batches in turn and meet once, at the end; `segment` tokens of a row are worked on at a time (None:
+    all). The model returns to the mode it was in.
     """
     if not held_out.text_bytes:
         raise DataError("the held-out text is empty; give a data set with a validation split or more documents")
-    sums = summed(model, held_out, model.loss, 1, world=world, autocast=autocast, stop=stop)
+
+    def nats(tokens: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+        return summed_nats(model, tokens, starts, weights, autocast, segment)
+
+    sums = summed(model, held_out, nats, 1, world=world, stop=stop)
     return None if sums is None else float(sums[0] / (held_out.text_bytes * math.log(2)))
 
 
@@ -90,7 +103,6 @@ def summed(
     count: int,
     *,
     world: World,
-    autocast: Autocast,
     stop: Callable[[], bool],
 ) -> list[float] | None:
     """`count` numbers that `measure` gives of each micro-batch, in evaluation mode and without gradients, added up over
@@ -102,7 +114,7 @@ def summed(
     training = model.training
     model.eval()
     try:
-        *sums, stopped = world.sum(_rank_sums(held_out, measure, count, world, autocast, stop)).tolist()
+        *sums, stopped = world.sum(_rank_sums(held_out, measure, count, world, stop)).tolist()
     finally:
         model.train(training)
     if stopped:
@@ -113,9 +125,7 @@ def summed(
 
 
 @torch.no_grad()
-def _rank_sums(
-    held_out: HeldOut, measure: Measure, count: int, world: World, autocast: Autocast, stop: Callable[[], bool]
-) -> Tensor:
+def _rank_sums(held_out: HeldOut, measure: Measure, count: int, world: World, stop: Callable[[], bool]) -> Tensor:
     """(count + 1,) fp64: this rank's share, and 1 where it was asked to stop."""
     total = torch.zeros(count + 1, dtype=torch.float64, device=world.device)
     for number, micro in enumerate(held_out):
@@ -123,8 +133,5 @@ def _rank_sums(
             total[-1] = 1.0
             break
         if number % world.size == world.rank:
-            with autocast():
-                total[:-1] += measure(
-                    micro.tokens.to(world.device), micro.starts.to(world.device), micro.weights.to(world.device)
-                )
+            total[:-1] += measure(*(x.to(world.device) for x in (micro.tokens, micro.starts, micro.weights)))
     return total

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ten.errors import DataError, MissingInput
+from ten.model.memory import Level
 from ten.store.durable import write_atomically, writing
 
 TAIL_BYTES = 64 * 1024
@@ -33,6 +34,8 @@ class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     seconds: float
     """Time in training since the run began, over all attempts."""
     held_out_bits_per_byte: float | None = None
+    memory: Level = "keep"
+    """Level of `train.memory` that the step was taken at."""
     stored: int | None = None
     """Step of the newest checkpoint in a store that is no folder, when this line was written."""
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ten.errors import SpecError
+from ten.model.memory import Level
 from ten.settings import Positive
 from ten.train.interval import Interval
 from ten.units import parse_count
@@ -16,6 +17,10 @@ Schedule = Literal["wsd", "cosine", "constant"]
 Rate = Annotated[float, Meta(gt=0, le=1)]
 SinkName = Literal["tensorboard", "wandb"]
 Precision = Literal["auto", "fp32", "bf16"]
+Memory = Literal["auto"] | Level
+DEFAULT_SEGMENT = 2048
+OptimizerName = Literal["adamw", "muon", "adamw8bit"]
+Weights = Literal["fp32", "bf16"]
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,8 +36,32 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         int, Meta(ge=1, description="Micro-batches of one GPU summed into one optimizer step.")
     ] = 1
     precision: Annotated[
-        Precision, Meta(description="Matrix products in bf16 or fp32; weights are fp32. auto: bf16 on CUDA, else fp32.")
+        Precision, Meta(description="Matrix products in bf16 or fp32. auto: bf16 on CUDA, else fp32.")
     ] = "auto"
+    memory: Annotated[
+        Memory,
+        Meta(
+            description="What the backward pass finds kept: keep (all), select (results of wide products), recompute "
+            "(inputs of blocks), segments (of one segment at a time); auto: the fastest that fits."
+        ),
+    ] = "auto"
+    segment: Annotated[Positive, Meta(description="Tokens of a row worked on at a time at train.memory: segments.")] = (
+        DEFAULT_SEGMENT
+    )
+    weights: Annotated[
+        Weights,
+        Meta(
+            description="Hidden matrices kept in fp32, or in bf16 with stochastic rounding, which needs bf16 matrix "
+            "products; tables, norms, biases and eigenvalues are fp32."
+        ),
+    ] = "fp32"
+    optimizer: Annotated[
+        OptimizerName,
+        Meta(
+            description="For hidden matrices: adamw; muon; adamw8bit, with moments in 8 bits (extra lowbit). AdamW for "
+            "all else."
+        ),
+    ] = "adamw"
     learning_rate: Annotated[
         Rate | None, Meta(description="Peak learning rate; unset: chosen from the model's width.")
     ] = None
@@ -47,10 +76,18 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = "wsd"
     decay: Annotated[float, Meta(ge=0, le=1, description="wsd only: last part of all tokens that decays.")] = 0.2
     weight_decay: Annotated[
-        float, Meta(ge=0, le=1, description="AdamW weight decay of matrices; eigenvalues, norms and biases have none.")
+        float, Meta(ge=0, le=1, description="Weight decay of matrices; eigenvalues, norms and biases have none.")
     ] = 0.1
     beta1: Annotated[float, Meta(ge=0, lt=1, description="AdamW decay of the gradient's running mean.")] = 0.9
     beta2: Annotated[float, Meta(ge=0, lt=1, description="AdamW decay of the squared gradient's running mean.")] = 0.95
+    z_loss: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Weight of the squared log-normaliser in the gradient (PaLM: 1e-4); not in the loss.",
+        ),
+    ] = 0.0
     clip_norm: Annotated[float, Meta(ge=0, description="Longest gradient allowed, in its 2-norm; 0 clips nothing.")] = (
         1.0
     )
@@ -77,6 +114,8 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.tokens is not None:
             _positive_count("train.tokens", self.tokens)
         _named("train.warmup", lambda: warmup_tokens(self.warmup, 10**9))
+        if self.weights == "bf16" and self.precision == "fp32":
+            raise SpecError("train.weights: bf16 needs bf16 matrix products; set train.precision to bf16 or auto")
 
 
 class CheckpointSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

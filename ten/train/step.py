@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ten.errors import TrainingDiverged
-from ten.train.adamw import AdamW
+from ten.train.backward import Autocast, Backward
 from ten.train.distributed import World
+from ten.train.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from ten.data.loader import StepBatch
     from ten.model.lm import LanguageModel
 
-Autocast = Callable[[], AbstractContextManager[None]]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,26 +41,32 @@ class Stepper:
 
     The model's loss is a sum of nats, and sums are divided by the number of tokens of *all* micro-batches of *all*
     ranks: one update is the same for every way to split its rows. No rank enters a collective before its last
-    micro-batch, so a stop that only one rank has seen is agreed on by all at the same place.
+    micro-batch, so a stop or a lack of memory that only one rank has seen is agreed on by all at the same place.
     """
 
     model: LanguageModel
-    optimizer: AdamW
+    optimizer: Optimizer
     world: World
     autocast: Autocast
     clip_norm: float
     stop: Callable[[], bool]
+    backward: Backward = field(default_factory=Backward)
 
     def take(self, batch: StepBatch | None, *, step: int, learning_rate: float) -> StepResult | None:
         """One update, or None when a rank was asked to stop; then nothing has changed. Without a batch: ask to stop.
 
-        Raises TrainingDiverged, on all ranks and with the weights untouched, when loss or gradient is not finite.
+        A rank that runs out of device memory makes all ranks begin the step anew at the next level of memory. Raises,
+        on all ranks and with the weights untouched, SpecError when there is none, and TrainingDiverged when loss or
+        gradient is not finite.
         """
         self.optimizer.zero_grad()
-        nats, tokens, stopped = self.world.sum(self._accumulate(batch)).tolist()
+        nats, tokens, stopped, short = self.world.sum(self._accumulate(batch)).tolist()
         if stopped:
             self.optimizer.zero_grad()
             return None
+        if short:
+            self._step_down(step)
+            return self.take(batch, step=step, learning_rate=learning_rate)
         loss = nats / tokens
         self._require_finite(loss, "loss", step, learning_rate)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -71,23 +79,35 @@ class Stepper:
         return StepResult(loss=loss, grad_norm=grad_norm, tokens=int(tokens))
 
     def _accumulate(self, batch: StepBatch | None) -> Tensor:
-        """(3,) fp64: this rank's nats, tokens, and 1 where it was asked to stop; gradients of the nats add up."""
+        """(4,) fp64 of this rank: nats, tokens, 1 if asked to stop, 1 if out of memory; their gradients add up."""
         device = self.world.device
         nats = torch.zeros((), dtype=torch.float64, device=device)
         tokens = 0
-        stopped = batch is None
+        stopped, short = batch is None, False
         for micro in batch.micro_batches if batch else ():
             if self.stop():
                 stopped = True
                 break
-            with self.autocast():
-                loss = self.model.loss(
-                    micro.tokens.to(device, non_blocking=True), micro.starts.to(device, non_blocking=True)
-                )
-            loss.backward()  # type: ignore[no-untyped-call]
-            nats += loss.detach()
+            try:
+                rows = micro.tokens.to(device, non_blocking=True), micro.starts.to(device, non_blocking=True)
+                nats += self.backward(self.model, *rows, self.autocast)
+            except torch.OutOfMemoryError:
+                short = True
+                break
             tokens += micro.starts.numel()
-        return torch.cat([nats[None], torch.tensor([tokens, float(stopped)], dtype=torch.float64, device=device)])
+        counts = torch.tensor([tokens, float(stopped), float(short)], dtype=torch.float64, device=device)
+        return torch.cat([nats[None], counts])
+
+    def _step_down(self, step: int) -> None:
+        """Forget the step's gradients, give back its memory, and take the next level."""
+        self.optimizer.zero_grad()
+        gc.collect()
+        if self.world.device.type == "cuda":
+            torch.cuda.empty_cache()
+        before = self.backward.level
+        after = self.backward.step_down()
+        if self.world.is_first:
+            log.warning("step %d: out of memory with train.memory at %s; begun anew at %s", step, before, after)
 
     def _normalise(self, gradients: list[Tensor], tokens: float) -> float:
         """Divide summed gradients by `tokens` and clip them; the norm per token before clipping."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ten.data.rows import rows_sha256
-from ten.errors import DataError, ServiceUnavailable, TenError
+from ten.errors import DataError, ServiceUnavailable, SpecError, TenError
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.evaluate import Scorer
 from ten.train.heartbeat import SAVE_S, Heartbeat
@@ -136,7 +136,12 @@ class Training:
         begun = self._clock()
         after = batch.cursor.tokens if batch else self.position.tokens
         rate = self._schedule.for_step(self.position.tokens, after)
-        result = self._stepper.take(batch, step=self.position.step + 1, learning_rate=rate)
+        try:
+            result = self._stepper.take(batch, step=self.position.step + 1, learning_rate=rate)
+        except SpecError:  # of memory: the weights are sound, and what was trained is worth keeping
+            if self.position.step:
+                log.error("the device has too little memory after step %d; saved %s", self.position.step, self._save())
+            raise
         if result is None or batch is None:
             return None
         now = self._clock()
@@ -225,6 +230,7 @@ class Training:
             data_wait_s=waited,
             rows_sha256=rows_sha256(digests, len(batch.micro_batches)),
             seconds=self.position.seconds,
+            memory=self._stepper.backward.level,
             stored=self._checkpoints.stored,
         )
 

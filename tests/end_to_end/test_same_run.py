@@ -57,6 +57,17 @@ def test_killed_twice_at_random_steps_equals_undisturbed(bundle: Bundle, undistu
     assert metrics[-1].held_out_bits_per_byte == undisturbed[-1].held_out_bits_per_byte
 
 
+def test_out_of_memory_at_some_step_equals_undisturbed(bundle: Bundle, undisturbed: list[StepMetrics]) -> None:
+    command = bundle.command("train", *bundle.training("--streaming"))
+    command[1:3] = ["-m", "tests.end_to_end.out_of_memory", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "step 5: out of memory with train.memory at keep; begun anew at select" in done.stderr
+    metrics = bundle.metrics()
+    assert (_rows(metrics), _losses(metrics)) == (_rows(undisturbed), _losses(undisturbed))
+    assert [line.memory for line in metrics] == ["keep"] * 4 + ["select"] * 10
+
+
 def test_modes_switched_at_every_resume_equal_undisturbed(bundle: Bundle, undisturbed: list[StepMetrics]) -> None:
     assert bundle.train_and_kill(4, "--streaming") == -signal.SIGKILL
     bundle.run("pack")

@@ -1,4 +1,4 @@
-"""Small models of both variants with every option on and off, for the tests of this folder."""
+"""Small models of all variants with every option on and off, for the tests of this folder."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,10 +33,22 @@ _CHANGES: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
     "ten-no-scaling": (TEN, {"input_scaling": False}),
     "ten-no-coupling": (TEN, {"coupling": False}),
     "ten-positions": (TEN, {"positions": 9}),
-    "ten-recompute": (TEN, {"recompute": True}),
     "ten-bare": (
         TEN,
         {"selective": False, "input_gate": False, "convolution": 0, "input_scaling": False, "coupling": False},
+    ),
+    "matrix": (TEN, {"variant": "matrix", "coupling": False}),
+    "matrix-fixed": (TEN, {"variant": "matrix", "coupling": False, "selective": False}),
+    "matrix-bare": (
+        TEN,
+        {
+            "variant": "matrix",
+            "coupling": False,
+            "input_gate": False,
+            "convolution": 0,
+            "input_scaling": False,
+            "positions": 9,
+        },
     ),
     "paper": (PAPER, {}),
     "paper-fixed": (PAPER, {"selective": False}),

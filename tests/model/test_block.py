@@ -6,6 +6,7 @@ from torch import nn
 
 from ten.model.block import Block, SiLUMLP, SwiGLU
 from ten.model.lm import LanguageModel
+from ten.model.matrix_mixer import MatrixMixer
 from ten.model.presets import ModelSettings, resolve
 
 
@@ -23,6 +24,13 @@ def test_the_default_block_has_rms_norms_and_swiglu() -> None:
     up, down = block.mlp.up.weight, block.mlp.down.weight
     assert up.std().item() == pytest.approx(0.5 / 80**0.5, rel=0.05)
     assert down.std().item() == pytest.approx(0.5 / (224 * 2 * 4) ** 0.5, rel=0.05)
+
+
+def test_the_matrix_block_is_the_default_one_around_another_mixer() -> None:
+    block = first_block(ModelSettings(variant="matrix"))
+    assert isinstance(block.mixer, MatrixMixer)
+    assert isinstance(block.mixer_norm, nn.RMSNorm)
+    assert isinstance(block.mlp, SwiGLU)
 
 
 def test_the_published_block_has_layer_norms_and_a_silu_mlp() -> None:

@@ -3,14 +3,15 @@
 import itertools
 from collections.abc import Callable
 
-import msgspec
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ten.model.lm import Carry, LanguageModel
+from ten.model.lm import Carry, LanguageModel, Recompute
 from ten.model.presets import ModelConfig
+from ten.train.optim import narrow_weights
+from ten.train.settings import TrainSettings
 
 B, T, VOCABULARY = 3, 17, 37
 Build = Callable[[ModelConfig], LanguageModel]
@@ -116,6 +117,36 @@ def test_the_loss_is_that_of_full_logits(model: LanguageModel) -> None:
     torch.testing.assert_close(model.loss(tokens, starts[:, :-1], weights), (losses * weights).sum())
 
 
+def test_the_z_loss_changes_gradients_and_no_loss(configs: dict[str, ModelConfig], build: Build) -> None:
+    tokens, starts = tokens_and_starts()
+    model = build(configs["ten"])
+    weight = model.embedding.weight
+    found = []
+    for z_loss in (0.0, 1e-2):
+        model.z_loss = z_loss
+        loss = model.loss(tokens, starts[:, :-1])
+        found.append((loss.item(), torch.autograd.grad(loss, weight)[0]))
+    assert found[0][0] == found[1][0]
+    assert not torch.allclose(found[0][1], found[1][1])
+
+
+def test_hidden_matrices_in_bf16_leave_stream_and_carry_in_float32(config: ModelConfig) -> None:
+    torch.manual_seed(0)
+    model = LanguageModel(config, VOCABULARY)
+    narrow_weights(model, TrainSettings(weights="bf16"), model.no_decay_names())
+    tokens, starts = tokens_and_starts()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden, carry = model(tokens, starts)
+        loss = model.loss(tokens, starts[:, :-1])
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert hidden.dtype == torch.float32
+    assert {tensor.dtype for layer in carry.layers for tensor in layer} == {torch.float32}
+    for name, parameter in model.named_parameters():
+        wanted = torch.float32 if name in model.no_decay_names() else torch.bfloat16
+        assert parameter.dtype == wanted, name
+        assert parameter.grad is None or parameter.grad.dtype == wanted, name
+
+
 def test_logits_leave_out_the_padding(model: LanguageModel) -> None:
     hidden, _ = model(tokens_and_starts()[0])
     logits = model.logits(hidden)
@@ -139,16 +170,21 @@ def test_autocast_leaves_eigenvalues_and_carry_in_float32(config: ModelConfig) -
     torch.testing.assert_close(hidden.float()[starts], precise[starts], rtol=0.1, atol=0.1)
 
 
-def test_recomputing_changes_neither_loss_nor_gradients(configs: dict[str, ModelConfig], build: Build) -> None:
+@pytest.mark.parametrize("recompute", ["cheap", "blocks"])
+def test_recomputing_changes_neither_loss_nor_gradients(model: LanguageModel, recompute: Recompute) -> None:
     tokens, starts = tokens_and_starts()
-    plain = build(configs["ten"])
-    saving = build(msgspec.structs.replace(configs["ten"], recompute=True))
-    losses = [model.loss(tokens, starts[:, :-1]) for model in (plain, saving)]
-    assert losses[0] == losses[1]
-    grads = [
-        torch.autograd.grad(loss, list(model.parameters())) for loss, model in zip(losses, (plain, saving), strict=True)
-    ]
-    torch.testing.assert_close(grads[0], grads[1])
+    found = []
+    for model.recompute in ("nothing", recompute):
+        loss = model.loss(tokens, starts[:, :-1])
+        found.append((loss, torch.autograd.grad(loss, list(model.parameters()))))
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
+
+
+def test_a_loss_in_two_parts_is_the_loss(model: LanguageModel) -> None:
+    tokens, starts = tokens_and_starts()
+    first, carry = model.loss_and_carry(tokens[:, :9], starts[:, :8])
+    second, _ = model.loss_and_carry(tokens[:, 8:], starts[:, 8:-1], carry=carry)
+    torch.testing.assert_close(first + second, model.loss(tokens, starts[:, :-1]))
 
 
 def test_weight_decay_spares_what_should_not_shrink(model: LanguageModel) -> None:

@@ -34,6 +34,20 @@ def test_value_and_gradients_are_those_of_full_logits(chunk: int | None, weighte
     torch.testing.assert_close(torch.autograd.grad(loss * 0.7, [hidden, weight]), wanted)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("chunk", [7, None])
+def test_the_z_loss_is_in_the_gradient_and_not_in_the_value(chunk: int | None, weighted: bool) -> None:
+    hidden, weight, targets, token_weights = problem()
+    given = token_weights if weighted else None
+    scale = token_weights if weighted else torch.ones(N, dtype=torch.float64)
+    value = plain(hidden, weight, targets, given)
+    added = 0.3 * (torch.logsumexp(hidden @ weight[:V].t(), dim=1).square() * scale).sum()
+    wanted = torch.autograd.grad((value + added) * 0.7, [hidden, weight])
+    loss = linear_cross_entropy(hidden, weight, targets, vocabulary=V, token_weights=given, z_loss=0.3, chunk=chunk)
+    torch.testing.assert_close(loss, value)
+    torch.testing.assert_close(torch.autograd.grad(loss * 0.7, [hidden, weight]), wanted)
+
+
 def test_padded_rows_get_no_gradient() -> None:
     hidden, weight, targets, _ = problem()
     linear_cross_entropy(hidden, weight, targets, vocabulary=V).backward()  # type: ignore[no-untyped-call]
@@ -67,3 +81,18 @@ def test_targets_of_another_length_are_refused() -> None:
     hidden, weight, targets, _ = problem()
     with pytest.raises(ValueError, match="23 tokens"):
         linear_cross_entropy(hidden, weight, targets[:5], vocabulary=V)
+
+
+@pytest.mark.skipif(not hasattr(F, "linear_cross_entropy"), reason="torch has its own from 2.13 on")
+def test_torchs_own_gives_the_same_in_float32() -> None:
+    hidden, weight, targets, _ = problem(torch.float32)
+    padding = torch.zeros(PADDED)
+    padding[V:] = -torch.inf
+    expected = F.linear_cross_entropy(
+        hidden, weight, targets, linear_bias=padding, reduction="sum",
+        options=torch.nn.LinearCrossEntropyOptions(chunking_method=None, batch_chunk_size=5),
+    )  # fmt: skip
+    wanted = torch.autograd.grad(expected, [hidden, weight])
+    loss = linear_cross_entropy(hidden, weight, targets, vocabulary=V, chunk=7)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.autograd.grad(loss, [hidden, weight]), wanted)

@@ -64,6 +64,14 @@ def test_the_paper_variant_has_none_of_the_options_it_lacks() -> None:
     assert config.mlp_width == 4 * config.width
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_heads_of_the_matrix_variant_follow_the_width(name: str) -> None:
+    config = resolve(ModelSettings(config=name, variant="matrix"))
+    assert not config.coupling
+    assert config.width // config.heads == (128 if name != "nano" else 20)
+    assert config.eigenstates // config.heads == (32 if name != "nano" else 10)
+
+
 def test_an_unknown_preset_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(SpecError, match=r"'lagre'.*did you mean 'large'"):
         resolve(ModelSettings(config="lagre"))
@@ -78,6 +86,9 @@ def test_an_unknown_preset_is_refused_with_the_nearest_name() -> None:
         (ModelSettings(min_memory=600.0), "model.min_memory"),
         (ModelSettings(variant="paper", convolution=4), "model.convolution"),
         (ModelSettings(variant="paper", input_gate=True), "model.input_gate"),
+        (ModelSettings(variant="matrix", coupling=True), "model.coupling"),
+        (ModelSettings(variant="matrix", heads=16), "model.heads"),
+        (ModelSettings(variant="matrix", heads=3), "model.heads"),
         (ModelSettings(layers=0), "layers"),
     ],
 )

@@ -1,12 +1,14 @@
 """The chunked backend: chunk lengths, spans, recursion, what it saves, and what it refuses."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from ten.scan import chunked, scan
-from ten.scan.chunked import chunked_scan
 from ten.scan.reference import reference_scan
+from tests.scan.cases import assert_close, doubled, gradients, make_case
 
 Args = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
 
@@ -26,9 +28,14 @@ def make_args(steps: int, *, rows: int = 2, width: int = 3, starts: bool = True)
     )
 
 
+def chunked_scan(args: Args, chunk: int | None = None) -> tuple[Tensor, Tensor]:
+    result: tuple[Tensor, Tensor] = torch.ops.ten.chunked_scan(*args, chunk)
+    return result
+
+
 def results(args: Args, chunk: int | None) -> list[Tensor]:
     """States, final carry and the four gradients; `chunk` None is the reference."""
-    states, final = reference_scan(*args) if chunk is None else chunked_scan(*args, chunk=chunk)
+    states, final = reference_scan(*args) if chunk is None else chunked_scan(args, chunk)
     loss = states.square().sum() + final.square().sum()
     return [states, final, *torch.autograd.grad(loss, [arg for arg in args[:4] if arg is not None])]
 
@@ -60,8 +67,19 @@ def test_a_long_scan_calls_itself_for_the_chunk_edges(monkeypatch: pytest.Monkey
         return forward(inputs, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(chunked, "_forward", recording)
-    chunked_scan(*make_args(515, width=1), chunk=8)
+    chunked_scan(make_args(515, width=1), chunk=8)
     assert lengths == [515, 64, 8]
+
+
+def test_a_million_steps_do_not_drift() -> None:
+    case = make_case((1, 1 << 20, 3), decay="fixed", dtype=torch.float32)
+    case = replace(case, log_decay=-1 / torch.tensor([3.0, 100.0, 8000.0]))
+    found = []
+    for leaves in (case.leaves(), doubled(case).leaves()):
+        states, final = leaves.run("chunked")
+        found.append({"states": states, "final": final, **gradients(leaves, states, final, "both")})
+    for name, wanted in found[1].items():
+        assert_close(name, found[0][name], wanted, 2e-3)
 
 
 def test_only_the_states_are_saved_at_full_length_with_fixed_eigenvalues() -> None:
@@ -79,6 +97,6 @@ def test_only_the_states_are_saved_at_full_length_with_fixed_eigenvalues() -> No
 
 def test_a_second_derivative_is_refused_by_name() -> None:
     args = make_args(9)
-    states, _ = chunked_scan(*args)
+    states, _ = chunked_scan(args)
     with pytest.raises(RuntimeError, match="first derivatives only"):
         torch.autograd.grad(states.sum(), args[0], create_graph=True)

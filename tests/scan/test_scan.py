@@ -1,115 +1,17 @@
 """The public scan: both backends against a complex128 loop, in values and every gradient, ordinary and extreme."""
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from ten.scan import scan
+from tests.scan.cases import LEAVES, assert_close, assert_matches_loop, gradients, make_case
 
 ALL = pytest.mark.parametrize("backend", ["reference", "chunked"])
-LEAVES = ("inputs", "log_decay", "phase", "carry")
 # B, T, K pairwise different: T = 1, below a chunk, on its edge, one past it, ragged, and a tail of one.
 SHAPES = [(2, 1, 3), (3, 7, 2), (2, 32, 5), (2, 33, 3), (1, 75, 4), (3, 129, 2)]
-
-
-@dataclass(frozen=True)
-class Case:
-    """Arguments of one scan."""
-
-    inputs: Tensor
-    log_decay: Tensor
-    phase: Tensor
-    carry: Tensor
-    starts: Tensor | None
-
-    def leaves(self, **changes: Tensor) -> "Case":
-        """The same values as fresh leaves that ask for gradients."""
-        case = replace(self, **changes)
-        return replace(case, **{name: getattr(case, name).detach().clone().requires_grad_() for name in LEAVES})
-
-    def run(self, backend: str) -> tuple[Tensor, Tensor]:
-        return scan(self.inputs, self.log_decay, self.phase, carry=self.carry, starts=self.starts, backend=backend)
-
-
-def make_case(
-    shape: tuple[int, int, int],
-    *,
-    decay: str = "selective",
-    phase: str = "fixed",
-    starts: bool = False,
-    dtype: torch.dtype = torch.float64,
-    seed: int = 0,
-) -> Case:
-    rows, steps, width = shape
-    g = torch.Generator().manual_seed(seed)
-
-    def normal(*size: int) -> Tensor:
-        return torch.randn(size, generator=g, dtype=torch.float64).to(dtype)
-
-    def eigen(kind: str) -> Tensor:
-        return normal(width) if kind == "fixed" else normal(rows, steps, width)
-
-    return Case(
-        inputs=normal(rows, steps, 2 * width),
-        log_decay=-0.3 * eigen(decay).abs(),
-        phase=2 * eigen(phase),
-        carry=normal(rows, 2 * width),
-        starts=torch.rand((rows, steps), generator=g) < 0.15 if starts else None,
-    )
-
-
-def complex_loop(case: Case) -> tuple[Tensor, Tensor]:
-    """The definition in complex128, one step at a time, differentiated by autograd."""
-    real, imag = case.inputs.double().chunk(2, -1)
-    pushes = torch.complex(real, imag)
-    rows, steps, width = pushes.shape
-    decay = case.log_decay.double().exp()
-    if case.starts is not None:
-        decay = decay.expand(rows, steps, width).masked_fill(case.starts[..., None], 0.0)
-    eigen = torch.polar(decay.expand(rows, steps, width), case.phase.double().expand(rows, steps, width))
-    state = torch.complex(*case.carry.double().chunk(2, -1))
-    states = []
-    for t in range(steps):
-        state = eigen[:, t] * state + pushes[:, t]
-        states.append(state)
-    return as_halves(torch.stack(states, 1)), as_halves(state)
-
-
-def as_halves(values: Tensor) -> Tensor:
-    return torch.cat((values.real, values.imag), -1)
-
-
-def gradients(case: Case, states: Tensor, final: Tensor, through: str) -> dict[str, Tensor]:
-    """Gradients by name of a fixed random functional of the states, of the final carry, or of both."""
-    g = torch.Generator().manual_seed(9)
-    loss = torch.zeros((), dtype=torch.float64)
-    for name, value in (("states", states), ("final", final)):
-        weight = torch.randn(value.shape, generator=g, dtype=torch.float64)
-        if through in (name, "both"):
-            loss = loss + (weight * value.double()).sum()
-    wanted = [getattr(case, name) for name in LEAVES]
-    return dict(zip(LEAVES, torch.autograd.grad(loss, wanted), strict=True))
-
-
-def assert_close(name: str, got: Tensor, wanted: Tensor, tolerance: float) -> None:
-    scale = max(1.0, wanted.abs().max().item()) if wanted.numel() else 1.0
-    error = (got.double() - wanted.double()).abs().max().item() / scale if wanted.numel() else 0.0
-    assert got.shape == wanted.shape, name
-    assert error <= tolerance, f"{name}: relative error {error:.2e}"
-
-
-def assert_matches_loop(case: Case, backend: str, tolerance: float, through: str = "both") -> None:
-    ours, theirs = case.leaves(), case.leaves()
-    states, final = ours.run(backend)
-    states_wanted, final_wanted = complex_loop(theirs)
-    assert_close("states", states, states_wanted, tolerance)
-    assert_close("final", final, final_wanted, tolerance)
-    wanted = gradients(theirs, states_wanted, final_wanted, through)
-    for name, got in gradients(ours, states, final, through).items():
-        assert_close(f"d {name}", got, wanted[name], tolerance)
 
 
 @ALL

@@ -1,7 +1,8 @@
 """The public scan along time: causal, the same wherever it is split, and cut where a document starts."""
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,70 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ten.scan import scan
+from tests.scan.cases import Case, assert_close, gradients, make_case
 
 ALL = pytest.mark.parametrize("backend", ["reference", "chunked"])
 
 
-@dataclass(frozen=True)
-class Case:
-    """Arguments of one scan in fp64."""
-
-    inputs: Tensor
-    log_decay: Tensor
-    phase: Tensor
-    carry: Tensor
-    starts: Tensor | None
-
-    def leaves(self) -> list[Tensor]:
-        return [self.inputs, self.log_decay, self.phase, self.carry]
-
-    def span(self, start: int, stop: int, carry: Tensor) -> "Case":
-        """The steps from `start` to `stop`, entered with `carry`."""
-
-        def cut(value: Tensor) -> Tensor:
-            return value if value.dim() == 1 else value[:, start:stop]
-
-        starts = None if self.starts is None else cut(self.starts)
-        return Case(cut(self.inputs), cut(self.log_decay), cut(self.phase), carry, starts)
-
-    def run(self, backend: str) -> tuple[Tensor, Tensor]:
-        return scan(self.inputs, self.log_decay, self.phase, carry=self.carry, starts=self.starts, backend=backend)
+def leaves(shape: tuple[int, int, int], **kind: Any) -> Case:
+    return make_case(shape, **kind).leaves()
 
 
-def make_case(
-    shape: tuple[int, int, int], *, decay: str = "selective", phase: str = "fixed", starts: bool = False, seed: int = 0
-) -> Case:
-    rows, steps, width = shape
-    g = torch.Generator().manual_seed(seed)
-
-    def normal(*size: int) -> Tensor:
-        return torch.randn(size, generator=g, dtype=torch.float64)
-
-    def eigen(kind: str) -> Tensor:
-        return normal(width) if kind == "fixed" else normal(rows, steps, width)
-
-    return Case(
-        inputs=normal(rows, steps, 2 * width).requires_grad_(),
-        log_decay=(-0.3 * eigen(decay).abs()).requires_grad_(),
-        phase=(2 * eigen(phase)).requires_grad_(),
-        carry=normal(rows, 2 * width).requires_grad_(),
-        starts=torch.rand((rows, steps), generator=g) < 0.15 if starts else None,
-    )
-
-
-def gradients(case: Case, states: Tensor, final: Tensor) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(states.square().sum() + final.square().sum(), case.leaves())
-
-
-def assert_close(name: str, got: Tensor, wanted: Tensor, tolerance: float = 1e-12) -> None:
-    torch.testing.assert_close(got, wanted, rtol=tolerance, atol=tolerance, msg=lambda text: f"{name}: {text}")
+def assert_same(name: str, got: Tensor, wanted: Tensor) -> None:
+    assert_close(name, got, wanted, 1e-12)
 
 
 @ALL
 @pytest.mark.parametrize("step", [0, 31, 32, 50, 69])
 def test_no_state_depends_on_a_later_step(backend: str, step: int) -> None:
-    case = make_case((2, 70, 3))
+    case = leaves((2, 70, 3))
     inputs, log_decay = case.inputs.detach().clone(), case.log_decay.detach().clone()
     inputs[:, step] += 100.0
     log_decay[:, step] -= 1.0
@@ -84,25 +38,24 @@ def test_no_state_depends_on_a_later_step(backend: str, step: int) -> None:
 
 @ALL
 def test_two_halves_with_the_carry_equal_the_whole_at_every_split(backend: str) -> None:
-    case = make_case((2, 67, 3), starts=True)
+    case = leaves((2, 67, 3), starts=True)
     whole, final = case.run(backend)
     for split in range(68):
         left, carry = case.span(0, split, case.carry).run(backend)
         right, last = case.span(split, 67, carry).run(backend)
-        assert_close(f"states split at {split}", torch.cat((left, right), 1), whole)
-        assert_close(f"final split at {split}", last, final)
+        assert_same(f"states split at {split}", torch.cat((left, right), 1), whole)
+        assert_same(f"final split at {split}", last, final)
 
 
 @ALL
 @pytest.mark.parametrize("split", [1, 32, 40])
 def test_gradients_of_two_halves_equal_those_of_the_whole(backend: str, split: int) -> None:
-    case, cut = make_case((2, 67, 3)), make_case((2, 67, 3))
-    wanted = gradients(case, *case.run(backend))
+    case, cut = leaves((2, 67, 3)), leaves((2, 67, 3))
+    wanted = gradients(case, *case.run(backend), "both")
     left, carry = cut.span(0, split, cut.carry).run(backend)
     right, final = cut.span(split, 67, carry).run(backend)
-    got = gradients(cut, torch.cat((left, right), 1), final)
-    for name, one, other in zip(("inputs", "log_decay", "phase", "carry"), got, wanted, strict=True):
-        assert_close(f"d {name}", one, other)
+    for name, got in gradients(cut, torch.cat((left, right), 1), final, "both").items():
+        assert_same(f"d {name}", got, wanted[name])
 
 
 @ALL
@@ -111,19 +64,19 @@ def test_a_start_gives_each_document_a_scan_of_its_own(backend: str, decay: str)
     bounds = [0, 5, 32, 33, 70]
     starts = torch.zeros(1, 70, dtype=torch.bool)
     starts[:, bounds[:-1]] = True
-    case = replace(make_case((1, 70, 3), decay=decay), starts=starts)
+    case = replace(leaves((1, 70, 3), decay=decay), starts=starts)
     packed, final = case.run(backend)
     lone = replace(case, starts=None)
     alone = [lone.span(a, b, torch.zeros_like(case.carry)).run(backend) for a, b in itertools.pairwise(bounds)]
-    assert_close("states", packed, torch.cat([states for states, _ in alone], 1))
-    assert_close("final", final, alone[-1][1])
+    assert_same("states", packed, torch.cat([states for states, _ in alone], 1))
+    assert_same("final", final, alone[-1][1])
 
 
 @ALL
 def test_nothing_flows_back_across_a_start(backend: str) -> None:
     starts = torch.zeros(2, 50, dtype=torch.bool)
     starts[:, 40] = True
-    case = replace(make_case((2, 50, 3)), starts=starts)
+    case = replace(leaves((2, 50, 3)), starts=starts)
     states, _ = case.run(backend)
     d_inputs, d_log_decay, d_carry = torch.autograd.grad(
         states[:, 40:].sum(), (case.inputs, case.log_decay, case.carry)
@@ -145,10 +98,10 @@ def test_nothing_flows_back_across_a_start(backend: str) -> None:
 def test_any_shape_and_split_agree_with_the_definition(
     shape: tuple[int, int, int], decay: str, phase: str, starts: bool, where: float, seed: int
 ) -> None:
-    case = make_case(shape, decay=decay, phase=phase, starts=starts, seed=seed)
+    case = leaves(shape, decay=decay, phase=phase, starts=starts, seed=seed)
     split = round(where * shape[1])
     wanted, final_wanted = case.run("reference")
     left, carry = case.span(0, split, case.carry).run("chunked")
     right, final = case.span(split, shape[1], carry).run("chunked")
-    assert_close("states", torch.cat((left, right), 1), wanted)
-    assert_close("final", final, final_wanted)
+    assert_same("states", torch.cat((left, right), 1), wanted)
+    assert_same("final", final, final_wanted)

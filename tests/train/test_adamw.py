@@ -4,6 +4,7 @@ import copy
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
@@ -66,15 +67,16 @@ def test_zero_grad_leaves_no_gradient() -> None:
     assert all(parameter.grad is None for parameter in parameters)
 
 
-def test_a_training_step_does_not_import_torchs_compiler() -> None:
-    code = """
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_training_step_does_not_import_torchs_compiler(name: str) -> None:
+    code = f"""
 import sys, torch
 from ten.model.lm import LanguageModel
 from ten.model.presets import ModelSettings, resolve
 from ten.train.optim import build_optimizer
 from ten.train.settings import TrainSettings
 model = LanguageModel(resolve(ModelSettings(layers=1)), 64)
-optimizer = build_optimizer(model, TrainSettings(learning_rate=1e-3), model.no_decay_names())
+optimizer = build_optimizer(model, TrainSettings(learning_rate=1e-3, optimizer="{name}"), model.no_decay_names())
 model.loss(torch.zeros(1, 9, dtype=torch.int64)).backward()
 optimizer.step()
 print([name for name in sys.modules if name.startswith("torch._dynamo")])

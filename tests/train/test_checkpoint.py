@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,8 +16,10 @@ from ten.train import checkpoint_files
 from ten.train.checkpoint import Position, load_weights, model_tensors, optimizer_tensors, read_state
 from ten.train.loop import train
 from ten.train.optim import build_optimizer
-from ten.train.settings import TrainSettings
+from ten.train.settings import OptimizerName, TrainSettings, Weights
 from tests.train.tiny import TinyModel, open_training, tiny_model
+
+KINDS = [("adamw", "bf16"), ("muon", "fp32"), ("muon", "bf16"), ("adamw8bit", "fp32"), ("adamw8bit", "bf16")]
 
 
 def test_a_checkpoint_holds_named_tensors_position_and_spec_in_safe_formats(tmp_path: Path) -> None:
@@ -56,6 +58,37 @@ def test_resume_is_the_same_run_to_the_bit(tmp_path: Path, at: int) -> None:
     for name in ("model.safetensors", "optimizer.safetensors"):
         stored = [(tmp_path / p / "checkpoints" / "step-00000008" / name).read_bytes() for p in ("whole", "parts")]
         assert stored[0] == stored[1]
+
+
+@pytest.mark.parametrize(("optimizer", "weights"), KINDS)
+def test_every_optimizer_resumes_to_the_bit(tmp_path: Path, optimizer: OptimizerName, weights: Weights) -> None:
+    if optimizer == "adamw8bit":
+        pytest.importorskip("torchao")
+    kinds: dict[str, Any] = {"optimizer_name": optimizer, "weights": weights}
+    train(open_training(tmp_path / "whole", steps=5, model=tiny_model(seed=5), **kinds))
+    run = open_training(tmp_path / "parts", steps=5, model=tiny_model(seed=5), checkpoint_every=3, **kinds)
+    for _ in range(3):
+        assert run.step(*run.next_batch()) is not None
+        run.checkpoint_if_due()
+    torch.manual_seed(99)
+    train(open_training(tmp_path / "parts", steps=5, model=tiny_model(seed=6), **kinds))
+    for name in ("model.safetensors", "optimizer.safetensors", "state.json"):
+        stored = [(tmp_path / p / "checkpoints" / "step-00000005" / name) for p in ("whole", "parts")]
+        if name == "state.json":
+            assert read_state(stored[0].parent).random == read_state(stored[1].parent).random
+        else:
+            assert stored[0].read_bytes() == stored[1].read_bytes()
+    weight = load_file(tmp_path / "parts" / "checkpoints" / "step-00000005" / "model.safetensors")["mix.weight"]
+    assert weight.dtype == (torch.bfloat16 if weights == "bf16" else torch.float32)
+
+
+def test_muon_keeps_one_tensor_a_matrix_and_adamw_the_rest(tmp_path: Path) -> None:
+    train(open_training(tmp_path, steps=2, optimizer_name="muon"))
+    assert load_file(tmp_path / "checkpoints" / "step-00000002" / "optimizer.safetensors").keys() == {
+        "momentum_buffer/embedding",
+        "momentum_buffer/mix.weight",
+        *(f"{kind}/mix.bias" for kind in ("exp_avg", "exp_avg_sq", "step")),
+    }
 
 
 def test_positions_survive_their_file(tmp_path: Path) -> None:

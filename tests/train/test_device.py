@@ -26,6 +26,7 @@ def test_auto_precision_follows_the_device() -> None:
     assert resolve_precision("auto", torch.device("cpu")) == "fp32"
     assert resolve_precision("auto", torch.device("cuda")) == "bf16"
     assert resolve_precision("fp32", torch.device("cuda")) == "fp32"
+    assert resolve_precision("auto", torch.device("cpu"), "bf16") == "bf16"
 
 
 def test_bf16_applies_to_matrix_products_only() -> None:

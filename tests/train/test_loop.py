@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from ten.train import checkpoint_files
 from ten.train.checkpoint import Position, read_state
 from ten.train.loop import train
 from ten.train.metrics import StepMetrics, read_metrics
+from ten.train.settings import OptimizerName, Weights
 from ten.train.stopping import StopRequest
 from tests.train.remote import Remote, open_mirror, wait_until
 from tests.train.tiny import T, TinyHeldOut, batches, open_training, start_attempt, tiny_model, wait_for_steps
@@ -109,13 +111,17 @@ def test_sigterm_ends_a_wait_for_data_that_does_not_come(tmp_path: Path) -> None
     assert "after step 2" in output
 
 
-def test_kill_minus_nine_loses_no_more_than_the_steps_since_the_checkpoint(tmp_path: Path) -> None:
-    process = start_attempt(tmp_path / "cut", 5, "slow")
-    wait_for_steps(tmp_path / "cut", 2)
+@pytest.mark.parametrize("kinds", [("adamw", "fp32"), ("muon", "fp32"), ("muon", "bf16")])
+def test_kill_minus_nine_loses_no_more_than_the_steps_since_the_checkpoint(
+    tmp_path: Path, kinds: tuple[OptimizerName, Weights]
+) -> None:
+    process = start_attempt(tmp_path / "cut", 5, "saves", *kinds)
+    wait_for_steps(tmp_path / "cut", 3)
     process.kill()
     process.communicate(timeout=30)
-    finish(tmp_path / "cut", 5)
-    finish(tmp_path / "whole", 5)
+    assert checkpoint_files.complete(tmp_path / "cut" / "checkpoints")
+    finish(tmp_path / "cut", 5, *kinds)
+    finish(tmp_path / "whole", 5, *kinds)
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
 
@@ -235,8 +241,9 @@ def test_a_refused_key_ends_the_loop_with_its_last_step_saved_here(tmp_path: Pat
     assert checkpoint_files.step_of(saved) == read_metrics(tmp_path / "metrics.jsonl")[-1].step
 
 
-def finish(folder: Path, steps: int) -> None:
-    train(open_training(folder, steps=steps, model=tiny_model(dropout=0.0), checkpoint_every=0))
+def finish(folder: Path, steps: int, optimizer: OptimizerName = "adamw", weights: Weights = "fp32") -> None:
+    kinds: dict[str, Any] = {"optimizer_name": optimizer, "weights": weights}
+    train(open_training(folder, steps=steps, model=tiny_model(dropout=0.0), checkpoint_every=0, **kinds))
 
 
 def assert_same_run(one: Path, two: Path) -> None:

@@ -29,11 +29,17 @@ def test_a_job_file_may_write_whole_numbers_and_counts() -> None:
     [
         ("tokens", "many"), ("tokens", 0), ("evaluate_tokens", "0"), ("evaluate_every", "soon"), ("warmup", "x"),
         ("steps", 0), ("epochs", 0), ("precision", "fp16"), ("beta2", 1.0), ("schedule", "linear"),
+        ("optimizer", "sgd"), ("weights", "fp8"), ("z_loss", -1.0),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_with_the_field_named(field: str, value: Any) -> None:
     with pytest.raises(SpecError, match=field):
         convert({field: value}, TrainSettings, "job.yaml")
+
+
+def test_bf16_weights_without_bf16_products_are_refused() -> None:
+    with pytest.raises(SpecError, match=r"train\.weights: bf16.*train\.precision"):
+        convert({"weights": "bf16", "precision": "fp32"}, TrainSettings, "job.yaml")
 
 
 def test_a_wrong_checkpoint_interval_names_its_field() -> None:

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,13 +21,15 @@ from ten.data.cursor import Cursor
 from ten.data.held_out import HeldOut
 from ten.data.loader import MicroBatch, StepBatch
 from ten.data.supply import Supply
+from ten.train.backward import Backward
 from ten.train.checkpoint import Checkpoints, Position
+from ten.train.device import autocast, resolve_precision
 from ten.train.distributed import World
 from ten.train.interval import Interval
 from ten.train.mirror import Mirror
-from ten.train.optim import build_optimizer
+from ten.train.optim import build_optimizer, narrow_weights
 from ten.train.schedule import open_schedule
-from ten.train.settings import CheckpointSettings, TrainSettings
+from ten.train.settings import CheckpointSettings, OptimizerName, TrainSettings, Weights
 from ten.train.step import Stepper
 from ten.train.stopping import StopRequest
 from ten.train.training import Training
@@ -121,11 +123,15 @@ def open_training(
     supply: Callable[[], Supply | None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     mirror: Mirror | None = None,
+    backward: Backward | None = None,
+    optimizer_name: OptimizerName = "adamw",
+    weights: Weights = "fp32",
 ) -> Training:
     """A whole attempt over the tiny parts, resumed from whatever `folder` holds."""
-    settings = TrainSettings(steps=steps, learning_rate=1e-2, warmup=0.1)
+    settings = TrainSettings(steps=steps, learning_rate=1e-2, warmup=0.1, optimizer=optimizer_name, weights=weights)
     total = steps * 8 * T
     world, stop, model = world or World(), stop or StopRequest(), model or tiny_model()
+    narrow_weights(model, settings, {"mix.bias"})
     optimizer = build_optimizer(model, settings, {"mix.bias"})
     checkpoints = Checkpoints(
         folder / "checkpoints",
@@ -139,7 +145,15 @@ def open_training(
     torch.manual_seed(1)
     position = checkpoints.restore()
     return Training(
-        stepper=Stepper(model=model, optimizer=optimizer, world=world, autocast=nullcontext, clip_norm=1.0, stop=stop),
+        stepper=Stepper(
+            model=model,
+            optimizer=optimizer,
+            world=world,
+            autocast=partial(autocast, resolve_precision("auto", world.device, weights), world.device),
+            clip_norm=1.0,
+            stop=stop,
+            backward=backward or Backward(),
+        ),
         schedule=open_schedule(settings, total_tokens=total, width=D),
         loader=source(position),
         held_out=cast(HeldOut, TinyHeldOut()),
@@ -155,11 +169,11 @@ def open_training(
     )
 
 
-def start_attempt(folder: Path, steps: int, fault: str, **environment: str) -> subprocess.Popen[str]:
-    """The same as a process of its own (tests/train/attempt.py)."""
+def start_attempt(folder: Path, steps: int, fault: str, *kinds: str, **environment: str) -> subprocess.Popen[str]:
+    """The same as a process of its own (tests/train/attempt.py); `kinds` are optimizer and type of the weights."""
     root = Path(__file__).parents[2]
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.train.attempt", str(folder), str(steps), fault],
+        [sys.executable, "-m", "tests.train.attempt", str(folder), str(steps), fault, *kinds],
         cwd=root,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

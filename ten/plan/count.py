@@ -1,4 +1,4 @@
-"""The plan verb: what a job will take, counted before anything is made. No torch."""
+"""What a job will take, counted before anything is made."""
 
 from typing import NamedTuple
 
@@ -8,18 +8,19 @@ from ten.data.manifest import Manifest
 from ten.errors import DataError
 from ten.hub.usual_splits import TRAIN
 from ten.job import LimitSettings
-from ten.model.cost import CHECKPOINT_BYTES_PER_WEIGHT, flops_per_token, parameters, state_bytes
+from ten.model.cost import flops_per_token, parameters, state_bytes
+from ten.model.memory_table import LevelMemory, memory_table
 from ten.preparation import Preparation
 from ten.quote.estimate import Quote, Work, quote
 from ten.quote.machines import Machine, machines
-from ten.quote.table import describe_quotes
 from ten.quote.utilization import measured_by_runs, state, utilization
 from ten.quote.volume import Source, volume
 from ten.text.download import is_fetched_whole
 from ten.text.tokens import trained_vocabulary
 from ten.text.units import text_bytes
+from ten.train.checkpoint_size import checkpoint_bytes, optimizer_bytes, weight_bytes
 from ten.train.length import run_tokens
-from ten.units import format_bytes, format_count, parse_bytes
+from ten.units import parse_bytes
 
 UNTRAINED_BYTES_PER_TOKEN = 3.5
 """Bytes of text per token assumed where the tokenizer is still to be trained."""
@@ -60,6 +61,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     flops: float
     state_bytes: int
     """Carry of one sequence while generating, whatever its length."""
+    memory: tuple[LevelMemory, ...]
+    """Of a GPU, by level of train.memory."""
     pack_bytes: int
     checkpoint_bytes: int
     """Of all checkpoints kept at a time, and one being written."""
@@ -93,7 +96,7 @@ def make_plan(job: Preparation, mfu: float | None = None) -> Plan:
     keeps_files = is_fetched_whole(job.corpus, keep=job.spec.data.keep_files or job.spec.mode == "full")
     raw = job.corpus.bytes if keeps_files and manifest is None else 0
     shards = manifest.bytes if manifest else epoch * (2 if vocabulary <= 2**16 else 4)
-    checkpoints = count * CHECKPOINT_BYTES_PER_WEIGHT * (job.spec.checkpoint.keep_last + 1)
+    checkpoints = checkpoint_bytes(model, vocabulary, train) * (job.spec.checkpoint.keep_last + 1)
     tokens, source = steps * step_tokens, _source(job, raw, shards, manifest is not None)
     moved = volume(source, tokens=tokens, epoch_tokens=epoch, checkpoint_bytes=checkpoints)
     work = Work(tokens=tokens, step_tokens=step_tokens, token_flops=per_token, vocabulary=vocabulary)
@@ -124,6 +127,7 @@ def make_plan(job: Preparation, mfu: float | None = None) -> Plan:
         flops_per_token=per_token,
         flops=float(tokens * per_token),
         state_bytes=state_bytes(model),
+        memory=_memory(job, vocabulary),
         pack_bytes=shards,
         checkpoint_bytes=checkpoints,
         download_bytes=moved.download,
@@ -155,48 +159,6 @@ def _text(job: Preparation, notes: list[str]) -> _Text:
     return _Text(trained, None, epoch, None)
 
 
-def describe_plan(plan: Plan) -> str:
-    """A plan for people."""
-    packed = "packed" if plan.packed else "to be packed"
-    shards, checkpoints = format_bytes(plan.pack_bytes), format_bytes(plan.checkpoint_bytes)
-    raw = f", raw files: {format_bytes(plan.raw_bytes)}, kept in cache_dir" if plan.raw_bytes else ""
-    identity = f", pack {plan.fingerprint[:12]}" if plan.fingerprint else ""
-    lines = [
-        ("run", f"{plan.run} (mode {plan.mode})"),
-        ("model", f"{plan.config}: {plan.parameters:,} parameters, vocabulary {plan.vocabulary:,} ({plan.tokenizer})"),
-        (
-            "data",
-            f"{plan.dataset} ({plan.revision}): {plan.files:,} files, {format_bytes(plan.corpus_bytes)}{identity}",
-        ),
-        *_hub_lines(plan),
-        ("epoch", f"about {format_count(plan.epoch_tokens)} tokens"),
-        ("length", f"{plan.tokens:,} tokens = {plan.epochs:g} epochs"),
-        ("steps", f"{plan.steps:,} of {plan.step_tokens:,} tokens, rows of {plan.seq_len:,}"),
-        ("compute", f"{plan.flops:.3g} FLOPs, {format_count(plan.flops_per_token)} per token"),
-        ("disk", f"{shards} of shards ({packed}), {checkpoints} of checkpoints{raw}"),
-        (
-            "bytes",
-            f"{format_bytes(plan.download_bytes)} to download at most, {format_bytes(plan.packing_bytes)} to pack, "
-            f"{format_bytes(plan.kept_bytes)} to keep on this disk at most",
-        ),
-        ("carry", f"{format_bytes(plan.state_bytes)} per sequence while generating, at any length"),
-        *(("note", note) for note in plan.notes),
-    ]
-    told = [f"{name:<8} {text}" for name, text in lines]
-    if plan.quotes:
-        told += ["", *describe_quotes(plan.quotes, plan.config, plan.tokens, plan.limits)]
-    return "\n".join(told)
-
-
-def _hub_lines(plan: Plan) -> list[tuple[str, str]]:
-    """What of a repository at the hub is read."""
-    if plan.repository is None:
-        return []
-    config = f"config {plan.hub_config}, " if plan.hub_config else ""
-    column = f", text column {plan.text_column}" if plan.text_column else ""
-    return [("hub", f"{plan.repository}, {config}split {plan.split}{column}, commit {plan.revision}")]
-
-
 def _source(job: Preparation, raw: int, shards: int, is_packed: bool) -> Source:
     limit = job.spec.data.cache_limit
     return Source(
@@ -223,6 +185,21 @@ def _quotes(job: Preparation, work: Work, mfu: float | None) -> tuple[Quote, ...
         return quote(machine, known, work, job.spec.limits)
 
     return tuple(map(on, machines(job.spec.resources)))
+
+
+def _memory(job: Preparation, vocabulary: int) -> tuple[LevelMemory, ...]:
+    train = job.spec.train
+    return memory_table(
+        job.model,
+        vocabulary,
+        seq_len=job.seq_len,
+        micro_batch_rows=train.micro_batch_rows,
+        segment=train.segment,
+        precision=train.precision,
+        accumulates=train.gradient_accumulation > 1,
+        weight_bytes=weight_bytes(job.model, vocabulary, train),
+        optimizer_bytes=optimizer_bytes(job.model, vocabulary, train),
+    )
 
 
 def _manifest(job: Preparation, notes: list[str]) -> Manifest | None:
