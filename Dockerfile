@@ -92,6 +92,7 @@ ENV PYTHONPATH=/app \
 
 ARG VERSION=0
 ARG REVISION=unknown
+ENV TEN_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="ten" \
       org.opencontainers.image.description="Trains Temporal Eigenstate Networks: packs text, streams it, resumes exactly" \
       org.opencontainers.image.licenses="MIT" \

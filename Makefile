@@ -66,7 +66,7 @@ bench: setup ## every benchmark's quick form; dated reports lie under benchmarks
 	@for script in pack loader scan first_step stream scale quality gpu; do echo "== $$script"; $(VENV)/bin/python benchmarks/$$script.py --quick || exit 1; done
 
 lock: setup ## pin what is installed now
-	$(VENV)/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia|triton|cuda)' > requirements.lock
+	$(VENV)/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(nvidia|cuda)' > requirements.lock
 
 schema: setup ## write the JSON Schema of job files anew
 	$(VENV)/bin/python -m ten.schema > jobs/schema/job.schema.json

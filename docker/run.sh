@@ -135,7 +135,7 @@ environment_options() { # names alone; their values go from this environment
   done < <(
     {
       printf '%s\n' ${env_names[@]+"${env_names[@]}"}
-      compgen -e | grep -E '^(TEN|SPACES|AWS|HF)_|^(https?|no)_proxy$|^(HTTPS?|NO)_PROXY$'
+      compgen -e | grep -E '^(TEN|SPACES|AWS|HF|WANDB)_|^(https?|no)_proxy$|^(HTTPS?|NO)_PROXY$'
     } | sort -u
   )
 }
@@ -166,6 +166,7 @@ in_container() {
   options=(--read-only --cap-drop ALL --security-opt no-new-privileges)
   user_options
   read_env_file
+  export TEN_IMAGE="${image}" # run.json names it
   options+=(--detach --name "${name}" --label "${LABEL}" --stop-timeout "${GRACE_S}" --tmpfs /tmp:exec
     --shm-size "${SHM_SIZE:-2g}")
   gpu_options "${gpus}"

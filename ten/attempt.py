@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +21,16 @@ from ten.preparation import Preparation
 from ten.runs import keep_tokenizer, run_folder
 from ten.store.durable import writing
 from ten.text.pins import keep_corpus
+from ten.train.beside import METRICS
 from ten.train.checkpoint_files import complete
 from ten.train.length import run_tokens
+from ten.train.machine import this_machine
+from ten.train.metrics import tokens_at
 from ten.train.mirror import Mirror
 from ten.train.ranks import number
 from ten.train.recovery import recover
 from ten.train.run_record import RunRecord, now, read_run, write_run
+from ten.train.spent import Bill
 from ten.train.stopping import StopRequest
 from ten.train.stored_run import StoredRun
 from ten.units import format_count, parse_seconds
@@ -123,6 +128,18 @@ class _State(msgspec.Struct):
     position: _Position
 
 
+def bill(attempt: Attempt, spec: JobSpec) -> Bill:
+    """What the attempt costs and what its limits leave, for the terminal."""
+    limits = spec.limits
+    return Bill(
+        price_per_hour=spec.resources.price_per_hour,
+        spent=attempt.record.cost,
+        max_cost=limits.max_cost,
+        max_seconds=None if limits.max_duration is None else parse_seconds(limits.max_duration),
+        since=time.monotonic() - (now() - attempt.started).total_seconds(),
+    )
+
+
 @contextmanager
 def mirrored(attempt: Attempt, spec: JobSpec, stop: StopRequest) -> Iterator[Mirror | None]:
     """What sends the run to its store, where that is no folder; it ends when the newest checkpoint is there."""
@@ -173,6 +190,7 @@ def recorded(
     log.info("run %s: from step %d to %s tokens", attempt.folder, from_step, format_count(attempt.record.total_tokens))
     keep_tokenizer(attempt.folder, job.tokenizer)
     keep_corpus(attempt.folder, job.corpus)
+    metrics = attempt.folder / METRICS
     record = attempt.record.begin(
         started=attempt.started,
         device=device,
@@ -180,30 +198,36 @@ def recorded(
         world_size=ranks,
         from_step=from_step,
         price_per_hour=job.spec.resources.price_per_hour,
+        machine=this_machine(),
+        from_tokens=tokens_at(metrics, from_step),
     )
     write_run(path, record)
     reached, reason = [from_step], "finished"
+
+    def ended(why: str) -> RunRecord:
+        return record.end(to_step=reached[-1], reason=why, to_tokens=tokens_at(metrics, reached[-1]))
+
     if stop is not None:
-        stop.on_hang(lambda why: write_run(path, record.end(to_step=reached[-1], reason=why)))
+        stop.on_hang(lambda why: write_run(path, ended(why)))
     try:
-        with _seen(path, record):
+        with _seen(path, record, metrics):
             yield reached
     except BaseException as error:
         reason = str(error) if isinstance(error, TenError) else repr(error)
         raise
     finally:
-        write_run(path, record.end(to_step=reached[-1], reason=reason))
+        write_run(path, ended(reason))
 
 
 @contextmanager
-def _seen(path: Path, record: RunRecord) -> Iterator[None]:
-    """Write the present time into run.json now and then: what a killed attempt cost is known from it."""
+def _seen(path: Path, record: RunRecord, metrics: Path) -> Iterator[None]:
+    """Write time and tokens into run.json now and then: what a killed attempt cost and did is known from it."""
     over = threading.Event()
 
     def write() -> None:
         while not over.wait(SEEN_EVERY_S):
             try:
-                write_run(path, record.seen())
+                write_run(path, record.seen(to_tokens=tokens_at(metrics)))
             except DiskFull as error:
                 log.warning("%s: not written: %s", path, error)
 

@@ -60,6 +60,7 @@ _VERBS = {
     "render": ("jobs", "render"),
     "eval": ("trained", "evaluate"),
     "generate": ("trained", "generate"),
+    "report": ("trained", "report"),
     "export": ("trained", "export"),
     "runs": ("trained", "runs"),
     "verify": ("holdings", "verify"),

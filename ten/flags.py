@@ -28,6 +28,7 @@ _EXAMPLES = {
     "  ten eval --tasks lambada_openai,hellaswag",
     "generate": "ten generate --prompt 'def main():' --max-tokens 200\n"
     "  ten generate train-tinystories-nano --prompt 'Once upon a time'",
+    "report": "ten report train-stdlib-nano --open\n  ten report first-try second-try --to compared.html",
     "export": "ten export\n  ten export train-stdlib-nano --to my-model --dtype bf16",
     "runs": "ten runs\n  ten runs s3://my-bucket/ten",
     "verify": "ten verify\n  ten verify ten-data/packs/stdlib-0123456789ab --json\n"
@@ -134,6 +135,13 @@ def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same text (0)")
 
 
+def _add_report(parser: argparse.ArgumentParser, _verb: str) -> None:
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="runs' ids or folders; without one the latest run")
+    _add_store(parser)
+    parser.add_argument("--to", metavar="FILE", help="the page; without it report.html in the first run's folder")
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+
+
 def _documents(text: str) -> int:
     """A count of at least one, as argparse wants it."""
     if not text.isdecimal() or int(text) < 1:
@@ -192,6 +200,7 @@ _VERBS = {
     "render": ("Write a job as another engine's file, with names of secrets and no values.", _add_render),
     "eval": ("Bits per byte and perplexity of a trained run on any text; --tasks: benchmarks.", _add_run),
     "generate": ("Text written by a trained run.", _add_run),
+    "report": ("Write runs as one HTML page: curves, eigenvalues, samples, receipt.", _add_report),
     "export": ("A trained run as a folder that transformers loads: safetensors, tokenizer, model card.", _add_export),
     "runs": ("List the runs of a store: steps, tokens, loss, checkpoints and their age.", _add_runs),
     "verify": ("Check every byte of packs and checkpoints against its hash, wherever they lie.", _add_verify),

@@ -29,7 +29,7 @@ MAY_CHANGE = frozenset(
         "data.pack_threads", "data.engine", "data.batch_size", "model.backend", "train.epochs",
         "train.tokens", "train.steps", "train.micro_batch_rows", "train.gradient_accumulation", "train.device",
         "train.ranks", "train.shard", "train.threads", "train.memory", "train.segment", "train.compile",
-        "train.evaluate_every", "train.evaluate_tokens",
+        "train.sinks", "train.evaluate_every", "train.evaluate_tokens",
     }
 )  # fmt: skip
 """Settings that a run may change between attempts."""
@@ -173,7 +173,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
+            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value  # as JSON keeps it
     return flat
 
 

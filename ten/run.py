@@ -1,46 +1,29 @@
-"""The composition root: a job → fill, loader, model, trainer; one function a verb.
+"""The composition root: a job → its attempt, with limits, packer process, record and store around its training."""
 
-torch is imported inside the functions that need it, after the packer process has started: data and imports overlap.
-"""
-
-import os
-import platform
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from ten.attempt import Attempt, held, likely_cursor, measured, mirrored, plan_attempt, recorded
-from ten.calls.patience import read_patience
+from ten.attempt import Attempt, bill, held, likely_cursor, mirrored, plan_attempt, recorded
 from ten.disk import require_room
 from ten.errors import SpecError
-from ten.feeding import begin_packer, epoch_tokens, open_fill, open_held_out
-from ten.job import JobSpec, refuse_other_spec
+from ten.feeding import begin_packer, open_fill
+from ten.job import JobSpec
 from ten.limits import budgeted, guarded, limited, watched
 from ten.preparation import Preparation
-from ten.train.heartbeat import LEAST_S, Heartbeat
-from ten.train.interval import Interval
+from ten.sinks.followers import following
+from ten.train.heartbeat import Heartbeat
 from ten.train.ranks import number
 from ten.train.stacks import keep_stacks
 from ten.train.stopping import StopRequest
-from ten.units import parse_seconds
+from ten.trainer import open_training
 
 if TYPE_CHECKING:
-    import torch
-
-    from ten.data.cursor import Cursor
     from ten.data.fill import Fill
-    from ten.data.loader import Loader
-    from ten.model.lm import LanguageModel
-    from ten.train.backward import Backward
-    from ten.train.checkpoint import Checkpoints
-    from ten.train.distributed import World
     from ten.train.mirror import Mirror
-    from ten.train.optimizer import Optimizer
-    from ten.train.training import Outcome
+    from ten.train.outcome import Outcome
+    from ten.train.training import Training
 
 
 def train(spec: JobSpec) -> "Outcome":
@@ -83,168 +66,35 @@ def _train(
     packer: Callable[[], str] | None,
     stack: ExitStack,
 ) -> "Outcome":
-    _calm_threads(job.spec.train.threads)
-    import torch
-
-    from ten.model.lm import LanguageModel
-    from ten.train.device import autocast, open_device, resolve_precision
-    from ten.train.distributed import local_rank, named_losses, open_world
-    from ten.train.loop import train as train_loop
-    from ten.train.optim import build_optimizer, narrow_weights
-    from ten.train.schedule import open_schedule
-    from ten.train.sharding import open_model
-    from ten.train.step import Stepper
-    from ten.train.training import Training
-
-    settings = job.spec.train
-    device = open_device(settings.device, local_rank())
-    grace_s = parse_seconds(job.spec.limits.stop_grace)  # while rank 0 waits for the store, the others wait for it
-    world = stack.enter_context(open_world(device, timeout_s=max(900.0, 2 * grace_s)))
-    torch.manual_seed(settings.seed)
-    model = LanguageModel(job.model, job.tokenizer.vocabulary, z_loss=settings.z_loss)
-    narrow_weights(model, settings, model.no_decay_names())
-    world = open_model(model, settings.shard, world)
-    optimizer = build_optimizer(model, settings, model.no_decay_names())
-    checkpoints = _open_checkpoints(job, attempt, model, optimizer, world, mirror)
-    position = checkpoints.restore()
-    attempt = _measured(attempt, job, fill, world)
-    loader = _open_loader(job, attempt, fill, position.cursor, world)
-    stack.callback(loader.close)
     beat = Heartbeat(lambda: stop.polled_at)
-    precision = resolve_precision(settings.precision, device, settings.weights)
-    run = Training(
-        stepper=Stepper(
-            model=model,
-            optimizer=optimizer,
-            world=world,
-            autocast=partial(autocast, precision, device),
-            clip_norm=settings.clip_norm,
-            stop=stop,
-            backward=_open_backward(job, attempt, precision, world),
-        ),
-        schedule=open_schedule(settings, total_tokens=attempt.record.total_tokens, width=job.model.width),
-        loader=loader,
-        held_out=open_held_out(job, fill),
-        checkpoints=checkpoints,
-        metrics_path=attempt.folder / "metrics.jsonl",
-        position=position,
-        total_tokens=attempt.record.total_tokens,
-        evaluate_every=Interval.parse(settings.evaluate_every),
-        checkpoint_every=Interval.parse(job.spec.checkpoint.every),
-        stop=stop,
-        supply=fill.supply,
-        beat=beat,
-        data_patience_s=read_patience().total_s + LEAST_S,
-    )
-    if world.is_first:
-        if mirror is not None:
-            stop.on_hang(mirror.last_words)
-        reached = stack.enter_context(recorded(attempt, job, _name(device), world.size, position.step, stop))
-        stack.callback(lambda: reached.append(run.position.step))
-        stop.on_hang(lambda _: reached.append(run.position.step))
-    if mirror is not None:
-        mirror.note()
+    run, attempt = open_training(job, attempt, fill, stop=stop, beat=beat, mirror=mirror, stack=stack)
+    from ten.train.distributed import named_losses
+    from ten.train.loop import train as train_loop
+
+    if run.world.is_first:
+        _keep_record(job, attempt, run, stop, mirror, stack)
     keep = partial(keep_stacks, attempt.folder, packer=packer)
-    with named_losses(world), stop.handling(), watched(job.spec, stop), guarded(beat, job.spec, stop, keep):
-        return train_loop(run)
+    with named_losses(run.world), stop.handling(), watched(job.spec, stop), guarded(beat, job.spec, stop, keep):
+        return train_loop(run, bill(attempt, job.spec))
 
 
-def _open_checkpoints(
+def _keep_record(
     job: Preparation,
     attempt: Attempt,
-    model: "LanguageModel",
-    optimizer: "Optimizer",
-    world: "World",
+    run: "Training",
+    stop: StopRequest,
     mirror: "Mirror | None",
-) -> "Checkpoints":
-    """Of this attempt's run, which must be one of the same spec."""
-    from ten.train.checkpoint import Checkpoints
+    stack: ExitStack,
+) -> None:
+    """On rank 0, until `stack` is closed: run.json is kept, and sinks are told."""
+    from ten.train.device import device_name
 
-    spec = attempt.record.spec
-    return Checkpoints(
-        attempt.folder / "checkpoints",
-        model=model,
-        optimizer=optimizer,
-        settings=job.spec.checkpoint,
-        spec=spec,
-        world=world,
-        accept=lambda saved, where: refuse_other_spec(saved, spec, where),
-        mirror=mirror,
-    )
-
-
-def _open_backward(
-    job: Preparation, attempt: Attempt, precision: "Literal['fp32', 'bf16']", world: "World"
-) -> "Backward":
-    """At the level of memory that the job names, or that fits into this device."""
-    from ten.train.levels import open_backward
-
-    return open_backward(
-        job.spec.train,
-        job.model,
-        job.tokenizer.vocabulary,
-        seq_len=job.seq_len,
-        micro_batches=attempt.micro_batches,
-        precision=precision,
-        world=world,
-    )
-
-
-def _agree(job: Preparation, world: "World") -> None:
-    """Raise SpecError on every rank when some read other data than rank 0: each machine may have pinned its own."""
-    import torch
-
-    mine = int(job.recipe.fingerprint[:15], 16)
-    others = torch.tensor([mine != world.from_first(mine)], dtype=torch.int64)
-    if world.sum(others).item():
-        corpus = job.corpus
-        raise SpecError(
-            f"rank {world.rank} reads {corpus.dataset} at {corpus.revision} (pack {job.recipe.pack_name}), and the "
-            "ranks do not all read the same; give each machine the same files, or one commit with --revision"
-        )
-
-
-def _measured(attempt: Attempt, job: Preparation, fill: "Fill", world: "World") -> Attempt:
-    """The attempt with rank 0's length of the run and batch: it finds them for all, which read the same data."""
-    _agree(job, world)
-    if world.is_first:
-        attempt = measured(attempt, job, lambda: epoch_tokens(job, fill))
-    total = world.from_first(attempt.record.total_tokens)
-    record = msgspec.structs.replace(attempt.record, total_tokens=total)
-    return replace(attempt, record=record, micro_batches=world.from_first(attempt.micro_batches))
-
-
-def _calm_threads(threads: int | None) -> None:
-    """Import torch with threads that sleep while they wait for each other.
-
-    As they come they spin, and where another process has a core a step takes forty times as long; asleep they cost a
-    few percent. The variable is read once, when torch is imported.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
-
-    if threads:
-        torch.set_num_threads(threads)
-
-
-def _open_loader(job: Preparation, attempt: Attempt, fill: "Fill", cursor: "Cursor | None", world: "World") -> "Loader":
-    """The rows after the cursor, dealt out to this rank."""
-    from ten.data.cursor import Cursor
-    from ten.data.loader import BatchShape, Loader
-
-    data = job.spec.data
-    shape = BatchShape(
-        micro_batch_rows=job.spec.train.micro_batch_rows,
-        micro_batches=attempt.micro_batches,
-        rank=world.rank,
-        ranks=world.size,
-        reset_carry=data.reset_carry,
-    )
-    first = Cursor(fingerprint=job.recipe.fingerprint, seed=data.seed, seq_len=job.seq_len)
-    return Loader(job.recipe, fill, cursor or first, shape, pin=world.device.type == "cuda")
-
-
-def _name(device: "torch.device") -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    begun, device = run.position.step, device_name(run.world.device)
+    if mirror is not None:
+        stop.on_hang(mirror.last_words)
+    reached = stack.enter_context(recorded(attempt, job, device, run.world.size, begun, stop))
+    stack.callback(lambda: reached.append(run.position.step))
+    stop.on_hang(lambda _: reached.append(run.position.step))
+    stack.enter_context(following(job.spec.train.sinks, attempt.folder, begun))
+    if mirror is not None:
+        mirror.note()

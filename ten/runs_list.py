@@ -11,14 +11,12 @@ from ten.errors import MissingInput
 from ten.store.protocol import ObjectStat, Store
 from ten.train.beside import METRICS
 from ten.train.checkpoint_files import SEAL
-from ten.train.metrics import StepMetrics, last_lines
+from ten.train.metrics import TAIL_BYTES, StepMetrics, last_lines
 from ten.train.run_record import RunRecord, decode_run
 from ten.units import format_count, format_seconds
 
-_TAIL_BYTES = 64 * 1024
-"""Of metrics.jsonl: some 200 steps."""
 _AT_ONCE = 8
-_HEADS = ("run", "step", "tokens", "loss", "held out", "checkpoints", "newest", "state")
+_HEADS = ("run", "step", "tokens", "loss", "held out", "checkpoints", "newest", "cost", "state")
 _LEFT = {"run", "state"}
 
 
@@ -40,6 +38,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Of the newest checkpoint; None where there is none, or where the store does not say."""
     state: str
     """finished, the reason why it stopped, or that no end is recorded."""
+    dollars: float | None = None
+    """Of all attempts; None where the price of one is not known."""
 
 
 def list_runs(store: Store, clock: Callable[[], float] = time.time) -> list[RunSummary]:
@@ -88,6 +88,7 @@ def _summary(store: Store, run: str, now: float) -> RunSummary | None:
         held_out_bits_per_byte=scores[-1] if scores else None,
         checkpoints=len(seals),
         age_s=max(now - max(saved), 0.0) if saved else None,
+        dollars=record.total.dollars if record.total else None,
         state=_state(record),
     )
 
@@ -95,7 +96,7 @@ def _summary(store: Store, run: str, now: float) -> RunSummary | None:
 def _last_steps(store: Store, metrics: ObjectStat | None) -> list[StepMetrics]:
     if metrics is None or not metrics.bytes:
         return []
-    length = min(_TAIL_BYTES, metrics.bytes)
+    length = min(TAIL_BYTES, metrics.bytes)
     return last_lines(store.read_range(metrics.key, metrics.bytes - length, length))
 
 
@@ -119,5 +120,6 @@ def _row(run: RunSummary) -> tuple[str, ...]:
         "-" if run.held_out_bits_per_byte is None else f"{run.held_out_bits_per_byte:.3f}",
         str(run.checkpoints),
         "-" if run.age_s is None else f"{format_seconds(run.age_s)} ago",
+        "-" if run.dollars is None else f"${run.dollars:.2f}",
         run.state,
     )

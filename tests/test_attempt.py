@@ -16,7 +16,8 @@ from ten.job import load_job
 from ten.preparation import Preparation
 from ten.runs import run_folder
 from ten.train.checkpoint_files import complete
-from ten.train.run_record import read_run
+from ten.train.metrics import MetricsLog, StepMetrics
+from ten.train.run_record import job_sha256, read_run
 from ten.train.stopping import StopRequest
 from tests.train.remote import Remote, make_checkpoint
 
@@ -96,17 +97,32 @@ def test_a_run_of_another_spec_is_refused_and_the_same_data_elsewhere_is_not(tex
         plan_attempt(_job(text), ranks=1)
 
 
+def _line(step: int) -> StepMetrics:
+    return StepMetrics(
+        step=step, tokens=step * 8, loss=1.5, lr=0.1, grad_norm=2.0, tokens_per_s=5.0, data_wait_s=0.0,
+        rows_sha256="ab", seconds=float(step),
+    )  # fmt: skip
+
+
 def test_an_attempt_is_recorded_with_its_end_and_its_tokenizer(text: Path) -> None:
     job = _job(text, "train.steps=3")
     attempt = plan_attempt(job, ranks=1)
+    metrics = MetricsLog(attempt.folder / "metrics.jsonl", 0)
     with pytest.raises(Resumable), recorded(attempt, job, "cpu", 1, 0) as reached:
         running = read_run(attempt.folder / "run.json")
         assert running is not None and running.attempts[0].ended is None
+        for step in (1, 2, 3):
+            metrics.append(_line(step))
         reached.append(2)
         raise Resumable("stopped by SIGTERM")
     record = read_run(attempt.folder / "run.json")
     assert record is not None
     assert (record.attempts[0].to_step, record.attempts[0].reason) == (2, "stopped by SIGTERM")
+    assert (record.attempts[0].from_tokens, record.attempts[0].to_tokens) == (0, 16)
+    assert record.attempts[0].job_sha256 == job_sha256(record.spec)
+    assert record.attempts[0].machine.cores
+    assert record.total is not None
+    assert (record.total.tokens, record.total.reason) == (16, "stopped by SIGTERM")
     kept = json.loads((attempt.folder / "tokenizer.json").read_bytes())
     assert kept["fingerprint"] == job.tokenizer.fingerprint
 

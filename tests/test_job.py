@@ -9,6 +9,12 @@ from ten.errors import SpecError
 from ten.job import JobSpec, load_job, pack_command, refuse_other_spec
 
 
+def test_a_setting_read_back_from_json_has_not_changed() -> None:
+    saved = {"data": {"fingerprint": "a"}, "secrets": [], "train": {"sinks": ["wandb"]}}
+    wanted = {"data": {"fingerprint": "a"}, "secrets": (), "train": {"sinks": ("wandb",)}}
+    assert refuse_other_spec(saved, wanted, "run a") == []
+
+
 def test_set_wins_over_flags_and_flags_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("name: file\ntrain: {steps: 1, micro_batch_rows: 3}\ndata: {seq_len: 5}\n")

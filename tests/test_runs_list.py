@@ -90,13 +90,14 @@ def test_the_table_is_aligned() -> None:
     long = RunSummary(
         run="a-long-name", step=1200, tokens=5_000_000, total_tokens=10_000_000, loss=3.25,
         held_out_bits_per_byte=1.5, checkpoints=3, age_s=timedelta(minutes=5).total_seconds(), state="finished",
+        dollars=2.5,
     )  # fmt: skip
     short = RunSummary(
         run="b", step=0, tokens=0, total_tokens=0, loss=None, held_out_bits_per_byte=None, checkpoints=0, age_s=None,
         state="not begun",
     )  # fmt: skip
     assert describe_runs([long, short]).splitlines() == [
-        "run          step                 tokens   loss  held out  checkpoints      newest  state",
-        "a-long-name  1200  5.00M of 10.00M (50%)  3.250     1.500            3  5m 00s ago  finished",
-        "b               0                 0 of 0      -         -            0           -  not begun",
+        "run          step                 tokens   loss  held out  checkpoints      newest   cost  state",
+        "a-long-name  1200  5.00M of 10.00M (50%)  3.250     1.500            3  5m 00s ago  $2.50  finished",
+        "b               0                 0 of 0      -         -            0           -      -  not begun",
     ]

@@ -24,7 +24,7 @@ def render_compose(spec: JobSpec) -> str:
     service: dict[str, Any] = {
         "image": container.image,
         "command": [word.replace("$", "$$") for word in container.command],
-        "environment": dict.fromkeys([*container.secrets, *container.plain]),
+        "environment": {**dict.fromkeys([*container.secrets, *container.plain]), "TEN_IMAGE": container.image},
         "volumes": volumes,
         "shm_size": container.shm_bytes,
         "ulimits": {"memlock": MEMLOCK, "stack": STACK},

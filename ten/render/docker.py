@@ -34,6 +34,7 @@ def docker_options(container: Container) -> list[str]:
         ("--tmpfs", "/tmp"),
         ("--cap-drop", "ALL"),
         ("--security-opt", "no-new-privileges"),
+        ("--env", f"TEN_IMAGE={container.image}"),
         *(("--env", name) for name in [*container.secrets, *container.plain]),
         ("--volume", f"{container.folder or 'ten-data'}:{DATA}"),
         *(("--volume", f"{folder}:{folder}:ro") for folder in container.read_folders),

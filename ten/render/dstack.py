@@ -25,7 +25,10 @@ def render_dstack(spec: JobSpec) -> str:
         "name": spec.name.lower().replace(".", "-").replace("_", "-"),
         "image": container.image,
         "commands": [shlex.join(["ten", *container.command])],
-        "env": [*container.secrets, *(f"{name}={value}" for name, value in container.plain.items())],
+        "env": [
+            *container.secrets,
+            *(f"{name}={value}" for name, value in {**container.plain, "TEN_IMAGE": container.image}.items()),
+        ],
         "resources": _resources(container),
         **_machines(spec),
         **_limits(spec),

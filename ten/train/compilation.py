@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 import torch
 
+from ten.train.backward import Autocast, Backward
 from ten.train.compile_cache import machine_name, set_folder
 from ten.train.compile_process import CompileResult, CompileTask, first_line
 from ten.train.device import autocast, device_name, resolve_compile, resolve_precision
 from ten.train.distributed import World
 from ten.train.rehearsal import compile_blocks, compiling_nothing_new, rehearse, run_eagerly
 from ten.train.settings import TrainSettings
-from ten.train.step import Autocast
 
 if TYPE_CHECKING:
     from ten.model.lm import LanguageModel
@@ -40,6 +40,7 @@ def open_compilation(
     settings: TrainSettings,
     model: LanguageModel,
     world: World,
+    backward: Backward,
     *,
     seq_len: int,
     cache_dir: Path,
@@ -47,11 +48,12 @@ def open_compilation(
 ) -> Compilation | None:
     """What compiles the blocks of `model` for the micro-batches of `settings`; None where `train.compile` says so.
 
-    The cache lies below `cache_dir`, and a copy of it in the `store` where that is no folder.
+    `backward` is the one of training. The reference backend of the scan is left alone: its loop over time would unroll
+    into the graph. The cache lies below `cache_dir`, and a copy of it in the `store` where that is no folder.
     """
-    if not resolve_compile(settings.compile, world.device):
+    if not resolve_compile(settings.compile, world.device) or model.config.backend == "reference":
         return None
-    precision = resolve_precision(settings.precision, world.device)
+    precision = resolve_precision(settings.precision, world.device, settings.weights)
     name = device_name(world.device)
     if world.device.type == "cpu":
         name += f"-{torch.backends.cpu.get_cpu_capability()}"  # the instructions that code for one CPU may use
@@ -61,6 +63,8 @@ def open_compilation(
         rows=settings.micro_batch_rows,
         seq_len=seq_len,
         precision=precision,
+        level=backward.level,
+        segment=settings.segment,
         device=str(world.device),
         threads=torch.get_num_threads(),
         machine=machine,
@@ -193,7 +197,8 @@ class Compilation:
         os.environ.update(set_folder(Path(self._task.folder)))
         task, device = self._task, self._world.device
         try:
-            rehearse(task.model, rows=task.rows, seq_len=task.seq_len, device=device, autocast=self._autocast)
+            backward = Backward((task.level,), task.segment)
+            rehearse(task.model, backward, rows=task.rows, seq_len=task.seq_len, device=device, autocast=self._autocast)
         except Exception as error:  # whatever a compiler may raise: the eager model is sound
             log.warning("the blocks do not compile, training goes on eagerly: %s", first_line(error))
             return False

@@ -19,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from ten.errors import TenError
+from ten.model.memory import Level
 from ten.model.presets import ModelConfig
 from ten.store.opening import open_store
 from ten.store.s3_settings import read_settings
@@ -39,6 +40,9 @@ class CompileTask(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     seq_len: int
     precision: Literal["fp32", "bf16"]
+    level: Level
+    """Of `train.memory`: what the backward pass finds kept is in the compiled code."""
+    segment: int
     device: str
     threads: int
     """Of torch: the CPU's code is compiled for their number."""
@@ -54,8 +58,8 @@ class CompileTask(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Name in a store of what this task compiles."""
-        what = msgspec.json.encode((self.model, self.rows, self.seq_len, self.precision, self.threads))
-        return f"compiled/{self.machine}/{hashlib.sha256(what).hexdigest()[:16]}"
+        what = (self.model, self.rows, self.seq_len, self.precision, self.level, self.segment, self.threads)
+        return f"compiled/{self.machine}/{hashlib.sha256(msgspec.json.encode(what)).hexdigest()[:16]}"
 
 
 class CompileResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +118,7 @@ def first_line(error: Exception) -> str:
 def _rehearse(task: CompileTask) -> None:
     import torch
 
+    from ten.train.backward import Backward
     from ten.train.device import autocast
     from ten.train.rehearsal import rehearse
 
@@ -123,8 +128,9 @@ def _rehearse(task: CompileTask) -> None:
         torch.cuda.set_device(device)
         free, total = torch.cuda.mem_get_info(device)
         torch.cuda.set_per_process_memory_fraction(max(0.0, (free - _SPARE_BYTES) / total), device)
+    backward = Backward((task.level,), task.segment)
     context = partial(autocast, task.precision, device)
-    rehearse(task.model, rows=task.rows, seq_len=task.seq_len, device=device, autocast=context)
+    rehearse(task.model, backward, rows=task.rows, seq_len=task.seq_len, device=device, autocast=context)
 
 
 def _load(task: CompileTask) -> bytes | None:

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from ten.errors import SpecError
+from ten.train.machine import processor
 from ten.train.settings import Compile, Precision, Weights
 
 
@@ -27,11 +28,6 @@ def open_device(name: str, local_rank: int = 0) -> torch.device:
     return device
 
 
-def device_name(device: torch.device) -> str:
-    """What torch calls the GPU, or the system the CPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-
-
 def resolve_precision(precision: Precision, device: torch.device, weights: Weights = "fp32") -> Literal["fp32", "bf16"]:
     """`auto` is bf16 on CUDA and for bf16 weights, which have no other products, and fp32 elsewhere."""
     if precision == "auto":
@@ -49,3 +45,8 @@ def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> Abstra
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def device_name(device: torch.device) -> str:
+    """The name of a GPU, or of this machine's processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor() or platform.machine()

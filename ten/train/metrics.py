@@ -10,6 +10,9 @@ from ten.errors import DataError, MissingInput
 from ten.model.memory import Level
 from ten.store.durable import write_atomically, writing
 
+TAIL_BYTES = 64 * 1024
+"""Of metrics.jsonl: some 200 steps."""
+
 
 class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known about one optimizer step."""
@@ -87,6 +90,19 @@ def lines_until(path: Path, step: int) -> bytes:
     while lines and _decode(path, lines[-1]).step > step:
         lines.pop()
     return b"".join(line + b"\n" for line in lines)
+
+
+def tokens_at(path: Path, step: int | None = None) -> int | None:
+    """Tokens of the newest line, or of the newest up to a step; 0 at step 0, None where no line near the end tells."""
+    if step == 0:
+        return 0
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            lines = last_lines(file.read())
+    except OSError:
+        return None
+    return next((line.tokens for line in reversed(lines) if step is None or line.step <= step), None)
 
 
 def last_lines(data: bytes) -> list[StepMetrics]:

@@ -1,17 +1,14 @@
-"""What a person sees while a run trains: a bar on a terminal, a line in the log now and then elsewhere."""
+"""What a person sees while a run trains: a panel on a terminal, a line in the log now and then elsewhere."""
 
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
-from ten import logs
 from ten.train.metrics import StepMetrics
+from ten.train.panel import Panel
+from ten.train.spent import Bill, TimeSpent
 from ten.units import format_count, format_seconds
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
@@ -19,24 +16,24 @@ _LINE_SECONDS = 30.0
 
 
 class Progress:
-    """Shows a run of `total_tokens`; `bar` is None where stderr is no terminal, and `lines` come instead."""
+    """Shows a run of `total_tokens`; `panel` is None where stderr is no terminal, and `lines` come instead."""
 
-    def __init__(self, total_tokens: int, bar: "tqdm[Any] | None", *, lines: bool = False) -> None:
+    def __init__(self, total_tokens: int, panel: Panel | None, *, lines: bool = False) -> None:
         self._total = total_tokens
         self._lines = lines
-        self._bar = bar
+        self._panel = panel
         self._held_out: float | None = None
         self._next_line = 0.0
 
     def show(self, metrics: StepMetrics, seconds_left: float | None) -> None:
         """Show one step: rate, loss, held-out bits per byte, time left."""
+        if self._panel is not None:
+            self._panel.show(metrics, seconds_left)
+            return
         evaluated = metrics.held_out_bits_per_byte is not None
         if evaluated:
             self._held_out = metrics.held_out_bits_per_byte
-        if self._bar is not None:
-            self._bar.set_postfix_str(self._words(metrics), refresh=False)
-            self._bar.update(min(metrics.tokens, self._total) - self._bar.n)
-        elif self._lines and (evaluated or metrics.seconds >= self._next_line or metrics.tokens >= self._total):
+        if self._lines and (evaluated or metrics.seconds >= self._next_line or metrics.tokens >= self._total):
             self._next_line = metrics.seconds + _LINE_SECONDS
             left = "" if seconds_left is None else f", {format_seconds(seconds_left)} left"
             log.info(
@@ -51,10 +48,15 @@ class Progress:
 
 
 @contextmanager
-def open_progress(total_tokens: int, tokens: int, *, shown: bool) -> Iterator[Progress]:
+def open_progress(
+    total_tokens: int, tokens: int, *, shown: bool, bill: Bill | None = None, spent: TimeSpent | None = None
+) -> Iterator[Progress]:
     """The progress of a run that stands at `tokens`; `shown` is False on ranks other than 0."""
     if not (shown and sys.stderr.isatty()):
         yield Progress(total_tokens, None, lines=shown)
         return
-    with logs.progress("", total_tokens, "tok", done=tokens) as bar:
-        yield Progress(total_tokens, bar)
+    panel = Panel(total_tokens, tokens, bill or Bill(), spent or TimeSpent())
+    try:
+        yield Progress(total_tokens, panel)
+    finally:
+        panel.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
 import msgspec
 import torch
@@ -16,16 +15,16 @@ from torch import nn
 
 from ten.model.lm import LanguageModel
 from ten.model.presets import ModelConfig
-
-if TYPE_CHECKING:
-    from ten.train.step import Autocast
+from ten.train.backward import Autocast, Backward
 
 _VOCABULARY = 128
 """Of the model that is run: the least, for head and embedding are not compiled."""
 
 
-def rehearse(config: ModelConfig, *, rows: int, seq_len: int, device: torch.device, autocast: Autocast) -> None:
-    """Compile a block of `config` for micro-batches of (rows, seq_len) tokens, by one pass of a model of one layer.
+def rehearse(
+    config: ModelConfig, backward: Backward, *, rows: int, seq_len: int, device: torch.device, autocast: Autocast
+) -> None:
+    """Compile a block of `config` for micro-batches of (rows, seq_len) tokens, by `backward` of a model of one layer.
 
     What was compiled stays in this process and in torch's compile cache on disk. Weights of training and the global
     random state are not touched. Raises what torch's compiler raises, and torch.OutOfMemoryError.
@@ -35,9 +34,7 @@ def rehearse(config: ModelConfig, *, rows: int, seq_len: int, device: torch.devi
         compile_blocks(model.blocks)
         tokens = torch.randint(0, _VOCABULARY, (rows, seq_len + 1), device=device)
         starts = torch.zeros(rows, seq_len, dtype=torch.bool, device=device)
-        with autocast():
-            loss = model.loss(tokens, starts)
-        loss.backward()  # type: ignore[no-untyped-call]
+        backward(model, tokens, starts, autocast)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
@@ -48,7 +45,6 @@ def compile_blocks(blocks: Iterable[nn.Module]) -> None:
     `forward` is wrapped and not the whole call: hooks, as those that gather the weights of a sharded block, stay
     outside of the graphs.
     """
-    _keep_loops_out()
     for block in blocks:
         setattr(block, "forward", torch.compile(block.forward, dynamic=False))  # noqa: B010 (no method to mypy)
 
@@ -66,13 +62,3 @@ def compiling_nothing_new() -> AbstractContextManager[None]:
     """
     stance: AbstractContextManager[None] = torch.compiler.set_stance("eager_on_recompile")
     return stance
-
-
-def _keep_loops_out() -> None:
-    """Have a scan that is no operator called between graphs: traced, its loop over time unrolls into the graph."""
-    from ten.model import mixer
-
-    scan = vars(mixer)["scan"]
-    is_operator = any(name.startswith("ten::") for name in torch._C._dispatch_get_all_op_names())
-    if not is_operator and not hasattr(scan, "_torchdynamo_disable"):
-        vars(mixer)["scan"] = torch.compiler.disable(scan)  # type: ignore[no-untyped-call]

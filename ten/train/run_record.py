@@ -1,5 +1,7 @@
-"""run.json: what a run is and each attempt at it, written anew as a whole so that it is never torn."""
+"""run.json: a run's receipt: what it is, each attempt at it, what they came to. Written as a whole, never torn."""
 
+import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import msgspec
 
 from ten.errors import DataError
 from ten.store.durable import write_atomically
+from ten.train.machine import Machine
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,12 +31,41 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """Dollars; None where nobody said."""
     seen: datetime | None = None
     """The last sign of life, for attempts that were killed."""
+    machine: Machine = Machine()
+    job_sha256: str | None = None
+    """Of the resolved job: equal for equal settings."""
+    from_tokens: int | None = None
+    to_tokens: int | None = None
+    """Targets that the run had been trained on when it began, and at its end or last sign of life."""
+
+    @property
+    def seconds(self) -> float:
+        """By the clock, up to its end or last sign of life."""
+        return ((self.ended or self.seen or self.started) - self.started).total_seconds()
 
     @property
     def cost(self) -> float:
         """Dollars it cost, up to its end or last sign of life; 0 where the price is not known."""
-        last = self.ended or self.seen or self.started
-        return (last - self.started).total_seconds() / 3600 * (self.price_per_hour or 0.0)
+        return self.seconds / 3600 * (self.price_per_hour or 0.0)
+
+    @property
+    def tokens(self) -> int | None:
+        """Targets trained on by it; None where it was not noted."""
+        return None if self.from_tokens is None or self.to_tokens is None else self.to_tokens - self.from_tokens
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """What all attempts of a run came to."""
+
+    seconds: float
+    """By the clock, preparation included."""
+    tokens: int | None
+    """Targets that the run has been trained on; what a kill threw away is paid for and not among them."""
+    dollars: float | None
+    """None unless the price of every attempt is known."""
+    tokens_per_dollar: float | None
+    reason: str | None
+    """Why the last attempt ended; None while it runs."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +78,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     global_rows: int = 0
     """Rows of one optimizer step, all ranks together."""
     attempts: tuple[Attempt, ...] = ()
+    total: Total | None = None
+    """As of the last writing."""
 
     @property
     def cost(self) -> float:
@@ -61,6 +95,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         from_step: int,
         started: datetime | None = None,
         price_per_hour: float | None = None,
+        machine: Machine | None = None,
+        from_tokens: int | None = None,
     ) -> "RunRecord":
         """With one more attempt, that starts now unless it `started` earlier."""
         attempt = Attempt(
@@ -70,18 +106,29 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
             world_size=world_size,
             from_step=from_step,
             price_per_hour=price_per_hour,
+            machine=machine or Machine(),
+            job_sha256=job_sha256(self.spec),
+            from_tokens=from_tokens,
+            to_tokens=from_tokens,
         )
-        return msgspec.structs.replace(self, attempts=(*self.attempts, attempt))
+        return self._with(*self.attempts, attempt)
 
-    def seen(self) -> "RunRecord":
-        """With the last attempt alive now."""
-        last = msgspec.structs.replace(self.attempts[-1], seen=now())
-        return msgspec.structs.replace(self, attempts=(*self.attempts[:-1], last))
+    def seen(self, *, to_tokens: int | None = None) -> "RunRecord":
+        """With the last attempt alive now, and so far."""
+        return self._with(*self.attempts[:-1], self._last(to_tokens, seen=now()))
 
-    def end(self, *, to_step: int, reason: str) -> "RunRecord":
+    def end(self, *, to_step: int, reason: str, to_tokens: int | None = None) -> "RunRecord":
         """With the last attempt ended now."""
-        last = msgspec.structs.replace(self.attempts[-1], ended=now(), to_step=to_step, reason=reason)
-        return msgspec.structs.replace(self, attempts=(*self.attempts[:-1], last))
+        return self._with(*self.attempts[:-1], self._last(to_tokens, ended=now(), to_step=to_step, reason=reason))
+
+    def _last(self, to_tokens: int | None, **changes: Any) -> Attempt:
+        """The last attempt, changed; what is not known of its tokens stays as it was."""
+        if to_tokens is not None:
+            changes["to_tokens"] = to_tokens
+        return msgspec.structs.replace(self.attempts[-1], **changes)
+
+    def _with(self, *attempts: Attempt) -> "RunRecord":
+        return msgspec.structs.replace(self, attempts=attempts, total=_total(attempts))
 
     def is_older_than(self, other: "RunRecord") -> bool:
         """Whether `other`, of the same run, knows of later events."""
@@ -90,6 +137,24 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def _age(self) -> tuple[datetime, int, bool]:
         last = self.attempts[-1] if self.attempts else None
         return (last.started if last else self.created, len(self.attempts), last is not None and last.ended is not None)
+
+
+def _total(attempts: tuple[Attempt, ...]) -> Total:
+    """What the attempts came to; there is one at least."""
+    dollars = sum(one.cost for one in attempts) if all(one.price_per_hour is not None for one in attempts) else None
+    tokens = attempts[-1].to_tokens
+    return Total(
+        seconds=sum(one.seconds for one in attempts),
+        tokens=tokens,
+        dollars=dollars,
+        tokens_per_dollar=tokens / dollars if tokens is not None and dollars else None,
+        reason=attempts[-1].reason,
+    )
+
+
+def job_sha256(spec: Mapping[str, Any]) -> str:
+    """Hash of a resolved job, whatever the order of its settings."""
+    return hashlib.sha256(msgspec.json.encode(spec, order="sorted")).hexdigest()
 
 
 def read_run(path: Path) -> RunRecord | None:

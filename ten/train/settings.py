@@ -15,6 +15,7 @@ from ten.units import parse_count
 _T = TypeVar("_T")
 Schedule = Literal["wsd", "cosine", "constant"]
 Rate = Annotated[float, Meta(gt=0, le=1)]
+SinkName = Literal["tensorboard", "wandb"]
 Precision = Literal["auto", "fp32", "bf16"]
 Memory = Literal["auto"] | Level
 DEFAULT_SEGMENT = 2048
@@ -116,6 +117,12 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = "auto"
     threads: Annotated[Positive | None, Meta(description="CPU threads of torch; unset: torch's own choice.")] = None
+    sinks: Annotated[
+        tuple[SinkName, ...],
+        Meta(
+            description="Instruments that are told what metrics.jsonl says: tensorboard, wandb; they hold nothing up."
+        ),
+    ] = ()
     evaluate_every: Annotated[
         str | int, Meta(description='Held-out loss every so many steps (500) or so often ("30m"); 0: only at the end.')
     ] = 0

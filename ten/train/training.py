@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from ten.train.evaluate import Scorer
 from ten.train.heartbeat import SAVE_S, START_S, Heartbeat
 from ten.train.interval import Interval, Timer
 from ten.train.metrics import MetricsLog, StepMetrics
+from ten.train.outcome import Outcome
 from ten.train.schedule import LearningRate
 from ten.train.starvation import Starvation
 from ten.train.step import Stepper, StepResult
@@ -32,19 +32,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a run that reached its length ended."""
-
-    position: Position
-    loss: float | None
-    """Nats per token of the last step; None when this attempt had none to take and no metrics were kept."""
-    held_out_bits_per_byte: float | None
-    checkpoint: Path
-    waited_share: float | None
-    """Part of this attempt's time in training that went into waiting for data; None when it had no step to take."""
 
 
 class Training:

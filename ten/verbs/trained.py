@@ -1,6 +1,7 @@
-"""The verbs about trained runs: eval, generate, export, runs."""
+"""The verbs about trained runs: eval, generate, export, report, runs."""
 
 import argparse
+import webbrowser
 from itertools import chain
 from pathlib import Path
 
@@ -91,6 +92,25 @@ def generate(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     show_as_it_comes(chain([arguments.prompt], pieces))
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Write a page about runs."""
+    from ten.report.page import render
+    from ten.report.source import gather
+    from ten.runs import find_run
+    from ten.store.durable import write_atomically
+    from ten.train.run_record import now
+
+    store = open_store(store_address(arguments))
+    found = [find_run(name, store) for name in arguments.runs or [None]]
+    page = render([gather(number, run.folder, run.record) for number, run in enumerate(found)], now())
+    path = Path(arguments.to or found[0].folder / "report.html").expanduser()
+    write_atomically(path, page.encode())
+    show(str(path))
+    if arguments.open:
+        webbrowser.open(path.absolute().as_uri())
     return 0
 
 

@@ -29,7 +29,12 @@ def test_every_job_is_a_valid_compose_file(job: Path) -> None:
 def test_names_of_secrets_pass_through_and_dollars_are_doubled(elsewhere: JobSpec) -> None:
     tree = _check(render_compose(elsewhere))
     service = tree["services"]["far"]  # type: ignore[index]
-    assert service["environment"] == {"HF_TOKEN": None, "SPACES_ACCESS_KEY_ID": None, "SPACES_REGION": None}
+    assert service["environment"] == {
+        "HF_TOKEN": None,
+        "SPACES_ACCESS_KEY_ID": None,
+        "SPACES_REGION": None,
+        "TEN_IMAGE": service["image"],
+    }
     (device,) = service["deploy"]["resources"]["reservations"]["devices"]
     assert (device["count"], device["capabilities"]) == (1, ["gpu"])
     text = render_compose(load_job(None, {}, ["data.text_column=a$b"]))

@@ -14,7 +14,12 @@ def test_its_limits_come_behind_the_job_s_own(elsewhere: JobSpec) -> None:
     assert tree["utilization_policy"] == {"min_gpu_utilization": 1, "time_window": f"{15 * 60 + 300}s"}
     assert tree["idle_duration"] == "0s"
     assert tree["resources"]["disk"] == "120GB.."
-    assert tree["env"] == ["HF_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_REGION=nyc3"]
+    assert tree["env"] == [
+        "HF_TOKEN",
+        "SPACES_ACCESS_KEY_ID",
+        "SPACES_REGION=nyc3",
+        "TEN_IMAGE=registry.example/me/ten:1",
+    ]
     assert tree["instance_types"] == ["gpu-l40sx1-48gb", "gpu-6000adax1-48gb"]
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ten.model.lm import LanguageModel
 from ten.model.presets import ModelConfig
 from ten.train import compilation, rehearsal
+from ten.train.backward import Backward
 from ten.train.compilation import MEASURED_STEPS, Compilation, CompileProcess
 from ten.train.compile_process import CompileResult, CompileTask
 from ten.train.distributed import World
@@ -29,7 +30,8 @@ EAGER, COMPILED = 2.0, 1.0
 
 def task(folder: Path, device: str = "cpu") -> CompileTask:
     return CompileTask(
-        model=CONFIG, rows=ROWS, seq_len=STEPS, precision="fp32", device=device, threads=1, machine="here",
+        model=CONFIG, rows=ROWS, seq_len=STEPS, precision="fp32", level="keep", segment=2048,
+        device=device, threads=1, machine="here",
         folder=str(folder),
     )  # fmt: skip
 
@@ -179,7 +181,7 @@ def test_a_compiler_that_fails_here_is_a_warning_and_the_blocks_stay_as_they_wer
 
 def test_a_rehearsal_leaves_weights_gradients_and_random_state_alone(model: LanguageModel, compiler: list[str]) -> None:
     before = torch.get_rng_state()
-    rehearsal.rehearse(CONFIG, rows=ROWS, seq_len=STEPS, device=torch.device("cpu"), autocast=nullcontext)
+    rehearsal.rehearse(CONFIG, Backward(), rows=ROWS, seq_len=STEPS, device=torch.device("cpu"), autocast=nullcontext)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not is_compiled(model.blocks[0])

@@ -15,7 +15,8 @@ from ten.train.compile_process import CompileTask
 
 TASK = CompileTask(
     model=ModelConfig(layers=2, width=16, eigenstates=8, mlp_width=24, convolution=4, max_memory=64.0),
-    rows=2, seq_len=24, precision="fp32", device="cpu", threads=1, machine="here", folder="/nowhere",
+    rows=2, seq_len=24, precision="fp32", level="keep", segment=2048, device="cpu", threads=1,
+    machine="here", folder="/nowhere",
     store="s3://bucket/ten",
 )  # fmt: skip
 

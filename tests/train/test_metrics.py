@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ten.errors import DataError, DiskFull, MissingInput
-from ten.train.metrics import MetricsLog, StepMetrics, last_lines, lines_until, read_metrics
+from ten.train.metrics import MetricsLog, StepMetrics, last_lines, lines_until, read_metrics, tokens_at
 
 
 def metrics(step: int, held_out: float | None = None) -> StepMetrics:
@@ -82,3 +82,14 @@ def test_last_lines_begin_behind_a_line_that_is_cut_off(tmp_path: Path) -> None:
         log.append(metrics(step))
     data = (tmp_path / "metrics.jsonl").read_bytes()
     assert [line.step for line in last_lines(data[5:] + b'{"step":6,"tok')] == [2, 3, 4, 5]
+
+
+def test_tokens_come_from_the_newest_line_that_tells(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert tokens_at(path, 0) == 0
+    assert tokens_at(path) is None
+    log = MetricsLog(path, step=0)
+    for step in range(1, 1001):
+        log.append(metrics(step))
+    assert (tokens_at(path), tokens_at(path, 998), tokens_at(path, 5000)) == (10_000, 9980, 10_000)
+    assert tokens_at(path, 2) is None  # far from the end
