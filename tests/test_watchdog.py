@@ -14,8 +14,9 @@ QUICK = """
 import sys, time
 from ten.train import heartbeat
 heartbeat.LEAST_S, heartbeat.TIMES = 1.0, 2
-import ten.run
-ten.run.LEAST_S = 0.5
+import ten.trainer
+ten.trainer.LEAST_S = 0.5
+ten.trainer.read_patience = lambda: type("Patience", (), {"total_s": 0.5})()
 from ten import limits
 limits.HARD_END_S = 0.3
 from ten.cli import main
@@ -56,7 +57,6 @@ def stalled(self):
         time.sleep(600)
     return take(self)
 Loader.__next__ = stalled
-ten.run.read_patience = lambda: type("Patience", (), {"total_s": 0.5})()
 """
 
 

@@ -5,9 +5,10 @@ from torch import Tensor, nn
 
 from ten.model.documents import Documents
 from ten.model.matrix_mixer import MatrixMixer
-from ten.model.mixer import LayerCarry, PaperMixer, TenMixer, initialise, weight_std
+from ten.model.mixer import LayerCarry, PaperMixer, TenMixer
 from ten.model.presets import ModelConfig, Variant
 from ten.model.recompute import Runner, call, recomputed
+from ten.model.start import initialise, weight_std
 
 _NORM_EPSILON = 1e-6
 _MIXERS: dict[Variant, type[TenMixer | MatrixMixer | PaperMixer]] = {

@@ -8,28 +8,14 @@ from torch import Tensor, nn
 
 from ten.model.convolution import convolve
 from ten.model.documents import Documents
-from ten.model.mixer import DECAY_RANGE, INPUT_GATE_BIAS, Evolved, LayerCarry, initialise, input_scale, weight_std
+from ten.model.mixer import DECAY_RANGE, INPUT_GATE_BIAS, Evolved, LayerCarry, input_scale
 from ten.model.presets import ModelConfig
+from ten.model.readout import NormedProjection
 from ten.model.recompute import Runner, call
+from ten.model.start import initialise, weight_std
 from ten.scan.outer import outer_scan
 
 _NORM_EPSILON = 1e-6
-
-
-class NormedProjection(nn.Module):
-    """Outputs (B, T, H, P) of the heads, each normed, under a sigmoid gate, to the width (B, T, D)."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.norm = nn.RMSNorm(config.width // config.heads, eps=_NORM_EPSILON)
-        self.projection = nn.Linear(config.width, config.width, bias=False)
-        initialise(self.projection, weight_std(config, config.width, residual=True))
-
-    def forward(self, mixed: Tensor, gate: Tensor) -> Tensor:
-        """mixed (B, T, H, P) and logits of the gate (B, T, D) → (B, T, D)."""
-        normed = self.norm(mixed.to(self.norm.weight.dtype)).flatten(-2)
-        projected: Tensor = self.projection(normed * torch.sigmoid(gate))
-        return projected
 
 
 class MatrixMixer(nn.Module):
@@ -60,6 +46,7 @@ class MatrixMixer(nn.Module):
         Convolution at the identity and decays unchanged, as in `TenMixer`.
         """
         initialise(self.projection, weight_std(self.config, self.config.width))
+        initialise(self.output.projection, weight_std(self.config, self.config.width, residual=True))
         low, high = math.log(self.config.min_memory), math.log(self.config.max_memory)
         keys = len(self.phase) // self.config.heads
         with torch.no_grad():

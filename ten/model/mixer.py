@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from ten.model.convolution import convolve
 from ten.model.documents import Documents
 from ten.model.presets import ModelConfig
+from ten.model.readout import CoupledProjection
 from ten.model.recompute import Runner, call
+from ten.model.start import PAPER_STD, initialise, spread_phases, weight_std
 from ten.scan import scan
 
 DECAY_RANGE = 8.0
@@ -22,7 +24,6 @@ _LEAST_DISSIPATION = 1e-6
 INPUT_GATE_BIAS = 1.0
 _PAPER_GATE_BIAS = -2.0
 _PAPER_MODULATION = 0.1
-_PAPER_STD = 0.02
 
 
 class LayerCarry(NamedTuple):
@@ -36,70 +37,6 @@ class LayerCarry(NamedTuple):
 
 
 Evolved = tuple[Tensor, Tensor, LayerCarry]  # eigenstates (B, T, 2K), logits of the output gate (B, T, D), carry
-
-
-def initialise(linear: nn.Linear, std: float) -> None:
-    """Normal weights of that standard deviation and zero biases."""
-    nn.init.normal_(linear.weight, std=std)
-    if linear.bias is not None:
-        nn.init.zeros_(linear.bias)
-
-
-def weight_std(config: ModelConfig, inputs: int, *, residual: bool = False) -> float:
-    """Standard deviation of a weight's start values, for that many inputs.
-
-    Half of what keeps a unit variance; less by sqrt(2 layers) where it writes to the residual stream (GPT-2's rule).
-    The published form has 0.02 everywhere.
-    """
-    if config.variant == "paper":
-        return _PAPER_STD
-    return 0.5 / math.sqrt(inputs * (2 * config.layers if residual else 1))
-
-
-class CoupledProjection(nn.Module):
-    """Eigenstates (B, T, 2K) to the width (B, T, D), through a block-diagonal coupling R of each head's, and gated.
-
-    The coupling acts alike on real and imaginary parts and is linear, so it is folded into the projection once for
-    each pass: W · blockdiag(R, R). A token pays nothing for it.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.projection = nn.Linear(2 * config.eigenstates, config.width, bias=False)
-        block = config.eigenstates // config.heads
-        self.coupling = nn.Parameter(torch.empty(config.heads, block, block)) if config.coupling else None
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Small projection; coupling at the identity."""
-        initialise(self.projection, weight_std(self.config, self.projection.in_features, residual=True))
-        if self.coupling is not None:
-            with torch.no_grad():
-                self.coupling.copy_(torch.eye(self.coupling.shape[1], device=self.coupling.device))
-
-    def weight(self) -> Tensor:
-        """(D, 2K), the projection with the coupling folded in."""
-        plain = self.projection.weight
-        if self.coupling is None:
-            return plain
-        with torch.autocast(plain.device.type, enabled=False):
-            blocks = plain.view(plain.shape[0], 2, self.config.heads, -1)
-            return torch.einsum("dphj,hjk->dphk", blocks.to(self.coupling.dtype), self.coupling).reshape(plain.shape)
-
-    def forward(self, states: Tensor, gate: Tensor) -> Tensor:
-        """states (B, T, 2K) and logits of the gate (B, T, D) → (B, T, D)."""
-        few = states.shape[:-1].numel() < self.projection.out_features
-        read = F.linear(self._coupled(states), self.projection.weight) if few else F.linear(states, self.weight())
-        return read * torch.sigmoid(gate)
-
-    def _coupled(self, states: Tensor) -> Tensor:
-        """The coupling applied to the states themselves: cheaper than folding where tokens are few, as in decoding."""
-        if self.coupling is None:
-            return states
-        with torch.autocast(states.device.type, enabled=False):
-            blocks = states.to(self.coupling.dtype).reshape(*states.shape[:-1], 2, self.config.heads, -1)
-            return torch.einsum("...phk,hjk->...phj", blocks, self.coupling).reshape(states.shape)
 
 
 class TenMixer(nn.Module):
@@ -220,11 +157,11 @@ class PaperMixer(nn.Module):
 
     def reset_parameters(self) -> None:
         """As published: logits of |λ| uniform in (-3, -0.1), frequencies around the circle, gate nearly closed."""
-        initialise(self.projection, _PAPER_STD)
-        initialise(self.gate, _PAPER_STD)
+        initialise(self.projection, PAPER_STD)
+        initialise(self.gate, PAPER_STD)
         nn.init.constant_(self.gate.bias, _PAPER_GATE_BIAS)
         if self.modulation is not None:
-            initialise(self.modulation, _PAPER_STD)
+            initialise(self.modulation, PAPER_STD)
         nn.init.uniform_(self.decay_logit, -3.0, -0.1)
         spread_phases(self.phase)
 
@@ -250,10 +187,3 @@ class PaperMixer(nn.Module):
         moves = _PAPER_MODULATION * torch.tanh(self.modulation(x).to(self.phase.dtype))
         decay_move, phase_move = moves.chunk(2, dim=-1)
         return F.logsigmoid(self.decay_logit + decay_move), self.phase + phase_move
-
-
-def spread_phases(phase: Tensor) -> None:
-    """Phases evenly around the circle, in place: 2π k / K."""
-    states = phase.shape[0]
-    with torch.no_grad():
-        phase.copy_(torch.arange(states, device=phase.device) * (2 * math.pi / states))

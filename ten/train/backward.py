@@ -58,7 +58,7 @@ class Backward:
 
     def exhausted(self) -> SpecError:
         """The error that says what else saves memory."""
-        cure = "lower train.segment, or" if self.segment else "set train.memory to a level below, or"
+        cure = "lower train.segment, or" if self.segment else "set train.memory to segments, or"
         return SpecError(
             f"out of device memory with train.memory at {self.level}; {cure} lower train.micro_batch_rows (and "
             "raise train.gradient_accumulation by as much: the batch stays the same)"

@@ -31,14 +31,13 @@ TORCH = {
     "ten.data.held_out", "ten.data.loader", "ten.hf", "ten.hf.cache", "ten.hf.config", "ten.hf.model",
     "ten.hf.padding", "ten.model.block", "ten.model.convolution", "ten.model.decode", "ten.model.documents",
     "ten.model.generate", "ten.model.lm", "ten.model.loss", "ten.model.matrix_mixer", "ten.model.mixer",
-    "ten.model.recompute", "ten.scan", "ten.scan.auto", "ten.scan.chunked", "ten.scan.eigenvalues", "ten.scan.fused",
-    "ten.scan.operator", "ten.scan.outer", "ten.scan.outer_reference", "ten.scan.reference", "ten.train.adamw",
-    "ten.train.adamw8bit", "ten.train.backward", "ten.train.checkpoint", "ten.train.compilation",
-    "ten.train.context_loss", "ten.train.device", "ten.train.distributed", "ten.train.evaluate", "ten.train.levels",
-    "ten.train.loop", "ten.train.muon", "ten.train.named_tensors", "ten.train.optim", "ten.train.optimizer",
-    "ten.train.outcome",
-    "ten.train.prefetch", "ten.train.random_state", "ten.train.rehearsal", "ten.train.sharding", "ten.train.step",
-    "ten.train.tensor_file", "ten.train.training",
+    "ten.model.readout", "ten.model.recompute", "ten.model.start", "ten.scan", "ten.scan.auto", "ten.scan.chunked",
+    "ten.scan.eigenvalues", "ten.scan.fused", "ten.scan.operator", "ten.scan.outer", "ten.scan.outer_reference",
+    "ten.scan.reference", "ten.train.adamw", "ten.train.adamw8bit", "ten.train.backward", "ten.train.checkpoint",
+    "ten.train.compilation", "ten.train.context_loss", "ten.train.device", "ten.train.distributed",
+    "ten.train.evaluate", "ten.train.levels", "ten.train.loop", "ten.train.muon", "ten.train.named_tensors",
+    "ten.train.optim", "ten.train.optimizer", "ten.train.outcome", "ten.train.prefetch", "ten.train.random_state",
+    "ten.train.rehearsal", "ten.train.sharding", "ten.train.step", "ten.train.tensor_file", "ten.train.training",
 }  # fmt: skip
 """Modules that import torch, themselves or through another; nothing else may when it is imported."""
 TRITON = {"ten.scan.kernels", "ten.scan.lanes"}

@@ -53,7 +53,9 @@ def test_the_coupling_is_the_same_folded_or_applied_to_the_states(
 ) -> None:
     output = build(configs["ten"]).blocks[0].mixer.output  # type: ignore[union-attr]
     few = torch.randn(1, 2, 16, dtype=torch.float64)
-    torch.testing.assert_close(output(few), few @ output.weight().t())  # type: ignore[operator, union-attr]
+    gate = torch.randn(1, 2, output.projection.out_features, dtype=torch.float64)  # type: ignore[operator, union-attr]
+    expected = few @ output.weight().t() * torch.sigmoid(gate)  # type: ignore[operator, union-attr]
+    torch.testing.assert_close(output(few, gate), expected)  # type: ignore[operator, union-attr]
 
 
 @pytest.mark.gpu

@@ -77,7 +77,8 @@ def test_a_folded_coupling_equals_one_applied_to_the_states() -> None:
     states = torch.randn(2, 3, output.projection.in_features)
     split = states.view(2, 3, 2, output.config.heads, -1)
     coupled = torch.einsum("hjk,btphk->btphj", output.coupling, split).reshape(states.shape)
-    torch.testing.assert_close(output(states), output.projection(coupled))
+    gate = torch.randn(2, 3, output.projection.out_features)
+    torch.testing.assert_close(output(states, gate), output.projection(coupled) * torch.sigmoid(gate))
 
 
 def test_the_gradient_is_finite_where_nothing_is_forgotten() -> None:

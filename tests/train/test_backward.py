@@ -154,7 +154,7 @@ def test_levels_end_with_the_way_out() -> None:
     assert backward.segment == 64
     with pytest.raises(SpecError, match=r"at segments; lower train\.segment, or .*train\.micro_batch_rows"):
         backward.step_down()
-    with pytest.raises(SpecError, match=r"at keep; set train\.memory to auto, or"):
+    with pytest.raises(SpecError, match=r"at keep; set train\.memory to segments, or"):
         Backward(("keep",)).step_down()
 
 

@@ -70,7 +70,6 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(compilation, "CompileProcess", FakeProcess)
     monkeypatch.setattr(compilation, "compiling_nothing_new", nullcontext)
     monkeypatch.setattr(compilation, "set_folder", lambda folder: {})
-    monkeypatch.setattr(rehearsal, "_keep_loops_out", lambda: None)
     monkeypatch.setattr(torch, "compile", compiled)
     monkeypatch.setattr(FakeProcess, "answer", CompileResult(seconds=1.0))
     return asked

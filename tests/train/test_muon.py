@@ -50,7 +50,7 @@ def test_state_moves_to_another_optimizer_and_to_torchs() -> None:
     own.step()
     copies = [[nn.Parameter(p.detach().clone()) for p in mine] for _ in range(2)]
     again, reference = _ours(copies[0]), _torchs(copies[1])
-    again.load_state_dict(own.state_dict())
+    again.load_state_dict(copy.deepcopy(own.state_dict()))
     state = copy.deepcopy(own.state_dict()["state"])
     reference.load_state_dict({"state": state, "param_groups": reference.state_dict()["param_groups"]})
     for optimizer, parameters in ((own, mine), (again, copies[0]), (reference, copies[1])):
