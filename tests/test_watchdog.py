@@ -100,16 +100,16 @@ FREEZE = """
 import os, signal
 from ten.data.packer import Packer
 heartbeat.START_S = 3.0
-wait = Packer.wait_tokens
-def frozen(self, unit, tokens):
+request = Packer.request
+def frozen(self, *unit, **how):
     os.kill(self._process.pid, signal.SIGSTOP)
-    return wait(self, unit, tokens + 10**9)
-Packer.wait_tokens = frozen
+    request(self, *unit, **how)
+Packer.request = frozen
 """
 
 
 def test_a_packer_that_froze_does_not_hold_the_trainer(bundle: Bundle) -> None:
-    run = _train(bundle, FREEZE)
+    run = _train(bundle, FREEZE, "limits.stop_grace=1s")
     assert run.returncode == 75, run.stderr
     assert "packer\nit does not answer" in _stacks(bundle)
 
