@@ -9,6 +9,7 @@ from torch import Tensor
 from ten.model.decode import Decoder
 from ten.model.generate import generate
 from ten.model.lm import LanguageModel
+from ten.model.mixer import TenMixer
 from ten.model.presets import ModelConfig
 
 VOCABULARY = 37
@@ -51,11 +52,12 @@ def test_its_carry_goes_on_where_it_stopped_and_the_given_one_is_untouched(model
 def test_the_coupling_is_the_same_folded_or_applied_to_the_states(
     configs: dict[str, ModelConfig], build: Callable[[ModelConfig], LanguageModel]
 ) -> None:
-    output = build(configs["ten"]).blocks[0].mixer.output  # type: ignore[union-attr]
+    mixer = build(configs["ten"]).blocks[0].mixer
+    assert isinstance(mixer, TenMixer)
+    output = mixer.output
     few = torch.randn(1, 2, 16, dtype=torch.float64)
-    gate = torch.randn(1, 2, output.projection.out_features, dtype=torch.float64)  # type: ignore[operator, union-attr]
-    expected = few @ output.weight().t() * torch.sigmoid(gate)  # type: ignore[operator, union-attr]
-    torch.testing.assert_close(output(few, gate), expected)  # type: ignore[operator, union-attr]
+    gate = torch.randn(1, 2, output.projection.out_features, dtype=torch.float64)
+    torch.testing.assert_close(output(few, gate), few @ output.weight().t() * torch.sigmoid(gate))
 
 
 @pytest.mark.gpu
