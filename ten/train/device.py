@@ -1,14 +1,16 @@
 """Where tensors live and in which precision matrix products run, from what the job says and the machine has."""
 
 import platform
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Literal
 
 import torch
 
 from ten.errors import SpecError
 from ten.train.machine import processor
-from ten.train.settings import Compile, Precision, Weights
+from ten.train.settings import Compile, Precision, TrainSettings, Weights
 
 
 def open_device(name: str, local_rank: int = 0) -> torch.device:
@@ -50,3 +52,8 @@ def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> Abstra
 def device_name(device: torch.device) -> str:
     """The name of a GPU, or of this machine's processor."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor() or platform.machine()
+
+
+def autocast_of(settings: TrainSettings, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    """What makes a fresh context for a pass of a run with such settings."""
+    return partial(autocast, resolve_precision(settings.precision, device, settings.weights), device)

@@ -90,9 +90,7 @@ def test_without_another_level_the_run_ends_with_the_way_out_and_no_gradient() -
         clip_norm=0.0, stop=lambda: False,
     )  # fmt: skip
     before = [p.detach().clone() for p in model.parameters()]
-    with pytest.raises(
-        SpecError, match=r"out of device memory .* at keep; set train\.memory to segments"
-    ):
+    with pytest.raises(SpecError, match=r"out of device memory .* at keep; set train\.memory to segments"):
         stepper.take(step_batch(0, micro_batches=2), step=1, learning_rate=1e-2)
     assert all(p.grad is None for p in model.parameters())
     torch.testing.assert_close([p.detach() for p in model.parameters()], before, rtol=0, atol=0)
