@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Batches:
     """What `loader` gives, waited for `patience_s` before the watchdog, which `beat` informs, takes it for hung.
 
-    `ended` says where the run stands, should the data end.
+    The run wants `total_tokens`; data that ends before is an error.
     """
 
     def __init__(
@@ -26,24 +26,29 @@ class Batches:
         stop: StopRequest,
         beat: Heartbeat,
         patience_s: float,
-        ended: Callable[[], str],
+        total_tokens: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.failure: TenError | None = None
         """Why there was no batch, where no stop was why."""
         self._loader, self._stop, self._beat = loader, stop, beat
-        self._patience_s, self._ended, self._clock = patience_s, ended, clock
+        self._patience_s, self._total_tokens, self._clock = patience_s, total_tokens, clock
+        self._tokens = 0
 
     def take(self) -> tuple[StepBatch | None, float]:
         """The next batch and the seconds it was waited for; no batch when a signal came first, or the data failed."""
         asked = self._clock()
         try:
             with self._stop.interrupting(), self._beat.doing("waiting for data", self._patience_s):
-                return next(self._loader), self._clock() - asked
+                batch = next(self._loader)
+                self._tokens = batch.cursor.tokens
+                return batch, self._clock() - asked
         except Interrupted:
             pass
         except StopIteration:
-            self.failure = DataError(f"{self._ended()}; report this as a bug")
+            self.failure = DataError(
+                f"the data ended after {self._tokens} of {self._total_tokens} tokens; report this as a bug"
+            )
         except TenError as error:
             self.failure = error
         return None, self._clock() - asked

@@ -77,14 +77,7 @@ class Training:
         self._stepper = stepper
         self._schedule = schedule
         self._beat = beat or Heartbeat()
-        self._batches = Batches(
-            loader,
-            stop,
-            self._beat,
-            data_patience_s,
-            lambda: f"the data ended after {self.position.tokens} of {total_tokens} tokens",
-            clock,
-        )
+        self._batches = Batches(loader, stop, self._beat, data_patience_s, total_tokens, clock)
         self._checkpoints = checkpoints
         self._metrics = MetricsLog(metrics_path, position.step) if self.world.is_first else None
         self._stop = stop
@@ -157,10 +150,7 @@ class Training:
         due = self._scorer.is_due(self.position.step, self._clock())
         if not self.world.from_first(due):
             return metrics
-        with self._beat.doing("evaluating", self._data_patience_s):
-            value = self._scorer.score()
-            if self._sampler is not None:
-                self._sampler.take(self.position.step, self.position.tokens)
+        value = self._evaluate()
         self._scorer.mark(self._clock())
         return msgspec.structs.replace(metrics, held_out_bits_per_byte=value)
 
@@ -205,11 +195,9 @@ class Training:
             last = None
         value = last.held_out_bits_per_byte if last else None
         if self.world.from_first(value is None):
-            value = self._scorer.score()
+            value = self._evaluate()
             if value is None and self._scorer.is_possible:
                 raise self.leave()
-            if self._sampler is not None:
-                self._sampler.take(self.position.step, self.position.tokens)
             if self._metrics and last:
                 self._metrics.amend(msgspec.structs.replace(last, held_out_bits_per_byte=value))
         self.world.barrier()
@@ -221,6 +209,12 @@ class Training:
             checkpoint=folder,
             waited_share=self.waited_share,
         )
+
+    def _evaluate(self) -> float | None:
+        with self._beat.doing("evaluating", self._data_patience_s):
+            if self._sampler is not None:
+                self._sampler.take(self.position.step, self.position.tokens)
+            return self._scorer.score()
 
     def _note_wait(self, waited: float, worked: float) -> None:
         """Count the wait, and warn where waits are too much of the time."""
