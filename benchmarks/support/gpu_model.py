@@ -137,7 +137,7 @@ def _whole(model: Any, tokens: Tensor, _starts: Tensor, autocast: Autocast, *, r
     model.recompute = recompute
     with autocast():
         loss = model.loss(tokens)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
 
 
 def _size(task: Task, kind: str) -> tuple[int, float]:
