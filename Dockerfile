@@ -21,6 +21,10 @@ FROM ${BASE_IMAGE} AS cuda
 LABEL ten.variant=cuda \
       ten.cuda=13.0 \
       ten.min_driver=580
+# Triton launches its kernels through a few lines of C, which it compiles where they run.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/log/apt /var/log/dpkg.log
 # What the container runtime of the GPU's maker looks at.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

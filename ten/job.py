@@ -29,7 +29,8 @@ MAY_CHANGE = frozenset(
         "data.pack_threads", "data.engine", "data.batch_size", "model.backend", "train.epochs",
         "train.tokens", "train.steps", "train.micro_batch_rows", "train.gradient_accumulation", "train.device",
         "train.ranks", "train.shard", "train.threads", "train.memory", "train.segment", "train.compile",
-        "train.sinks", "train.evaluate_every", "train.evaluate_tokens",
+        "train.sinks", "train.spikes", "train.prompts", "train.sample_tokens", "train.evaluate_every",
+        "train.evaluate_tokens",
     }
 )  # fmt: skip
 """Settings that a run may change between attempts."""

@@ -68,13 +68,19 @@ def _train(
 ) -> "Outcome":
     beat = Heartbeat(lambda: stop.polled_at)
     run, attempt = open_training(job, attempt, fill, stop=stop, beat=beat, mirror=mirror, stack=stack)
+    from ten.train.device import named_faults
     from ten.train.distributed import named_losses
     from ten.train.loop import train as train_loop
 
     if run.world.is_first:
         _keep_record(job, attempt, run, stop, mirror, stack)
     keep = partial(keep_stacks, attempt.folder, packer=packer)
-    with named_losses(run.world), stop.handling(), watched(job.spec, stop), guarded(beat, job.spec, stop, keep):
+    with ExitStack() as guards:
+        guards.enter_context(named_faults())
+        guards.enter_context(named_losses(run.world))
+        guards.enter_context(stop.handling())
+        guards.enter_context(watched(job.spec, stop))
+        guards.enter_context(guarded(beat, job.spec, stop, keep))
         return train_loop(run, bill(attempt, job.spec))
 
 

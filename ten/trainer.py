@@ -4,9 +4,8 @@ torch is imported inside the functions, after the packer process has started: da
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -31,8 +30,11 @@ if TYPE_CHECKING:
     from ten.train.backward import Backward
     from ten.train.checkpoint import Checkpoints
     from ten.train.distributed import World
+    from ten.train.mending import Mend
     from ten.train.mirror import Mirror
     from ten.train.optimizer import Optimizer
+    from ten.train.settings import TrainSettings
+    from ten.train.spikes import SpikeHistory, Spikes
     from ten.train.step import Stepper
     from ten.train.training import Training
 
@@ -57,13 +59,13 @@ def open_training(
     from ten.train.compilation import open_compilation
     from ten.train.device import open_device, resolve_precision
     from ten.train.distributed import local_rank, open_world
+    from ten.train.samples import open_sampler
     from ten.train.schedule import open_schedule
     from ten.train.training import Training
 
     settings = job.spec.train
     device = open_device(settings.device, local_rank())
-    grace_s = parse_seconds(job.spec.limits.stop_grace)  # while rank 0 waits for the store, the others wait for it
-    world = stack.enter_context(open_world(device, timeout_s=max(900.0, 2 * grace_s)))
+    world = stack.enter_context(open_world(device, timeout_s=_rank_patience_s(job)))
     torch.manual_seed(settings.seed)
     model, optimizer, world = _open_model(job, world)
     checkpoints = _open_checkpoints(job, attempt, model, optimizer, world, mirror)
@@ -74,10 +76,10 @@ def open_training(
     compilation = open_compilation(
         settings, model, world, backward, seq_len=job.seq_len, cache_dir=job.cache_dir, store=job.spec.store
     )
-    if compilation is not None:
-        stack.enter_context(compilation)
+    stack.enter_context(compilation or nullcontext())
+    spikes, mend = _open_spikes(settings, position.spikes, checkpoints, world)
     training = Training(
-        stepper=_open_stepper(job, model, optimizer, world, backward, stop),
+        stepper=_open_stepper(job, model, optimizer, world, backward, stop, spikes),
         schedule=open_schedule(settings, total_tokens=attempt.record.total_tokens, width=job.model.width),
         loader=loader,
         held_out=open_held_out(job, fill),
@@ -93,8 +95,15 @@ def open_training(
         data_patience_s=read_patience().total_s + LEAST_S,
         peak_tokens_per_s=_peak_tokens_per_s(job, world),
         compilation=compilation,
+        sampler=open_sampler(settings, attempt.folder, position.step, model, job.tokenizer, world),
+        mend=mend,
     )
     return training, attempt
+
+
+def _rank_patience_s(job: Preparation) -> float:
+    """How long ranks wait for each other: while rank 0 waits for the store, the others wait for it."""
+    return max(900.0, 2 * parse_seconds(job.spec.limits.stop_grace))
 
 
 def _open_model(job: Preparation, world: "World") -> "tuple[LanguageModel, Optimizer, World]":
@@ -118,21 +127,34 @@ def _open_stepper(
     world: "World",
     backward: "Backward",
     stop: Callable[[], bool],
+    spikes: "Spikes | None",
 ) -> "Stepper":
-    from ten.train.device import autocast, resolve_precision
+    from ten.train.device import autocast_of
     from ten.train.step import Stepper
 
     settings = job.spec.train
-    precision = resolve_precision(settings.precision, world.device, settings.weights)
     return Stepper(
         model=model,
         optimizer=optimizer,
         world=world,
-        autocast=partial(autocast, precision, world.device),
+        autocast=autocast_of(settings, world.device),
         clip_norm=settings.clip_norm,
         stop=stop,
         backward=backward,
+        spikes=spikes,
     )
+
+
+def _open_spikes(
+    settings: "TrainSettings", history: "SpikeHistory", checkpoints: "Checkpoints", world: "World"
+) -> "tuple[Spikes | None, Mend]":
+    from ten.train.mending import Mending, mend_nothing
+    from ten.train.spikes import Spikes
+
+    if settings.spikes == "ignore":
+        return None, mend_nothing
+    spikes, rolls_back = Spikes(history), settings.spikes == "rollback"
+    return spikes, Mending(spikes, checkpoints, rolls_back=rolls_back, tells=world.is_first)
 
 
 def _peak_tokens_per_s(job: Preparation, world: "World") -> float | None:

@@ -118,3 +118,25 @@ def test_a_run_that_moves_is_left_alone(bundle: Bundle) -> None:
     run = _train(bundle, "", "train.steps=6")
     assert run.returncode == 0, run.stderr
     assert not (bundle.store / "runs/r/stacks.txt").exists()
+
+
+BROKEN = """
+import torch
+from ten.train.adamw import AdamW
+step, steps = AdamW.step, []
+def broken(self):
+    steps.append(1)
+    if len(steps) > 3:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+    return step(self)
+AdamW.step = broken
+"""
+
+
+def test_a_gpu_that_fails_is_named_and_the_run_goes_on_from_its_checkpoint(bundle: Bundle) -> None:
+    run = _train(bundle, BROKEN, "checkpoint.every=2")
+    assert run.returncode == 75, run.stderr
+    assert "ten: the GPU failed: CUDA error: an illegal memory access" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert [path.name for path in complete(bundle.store / "runs/r/checkpoints")] == ["step-00000002"]
+    assert "the GPU failed" in (_last(bundle).reason or "")

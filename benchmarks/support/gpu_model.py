@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -18,8 +17,10 @@ from benchmarks.support.transformer import Transformer
 from ten.model.cost import flops_per_token, parameters
 from ten.model.decode import Decoder
 from ten.model.lm import LanguageModel
+from ten.model.memory import LEVELS
 from ten.model.presets import PRESETS, ModelConfig, ModelSettings, resolve
 from ten.train.adamw import AdamW
+from ten.train.backward import Backward as Passes
 
 MODEL_COLUMNS = ("preset", "model", "parameters", "B", "T", "kept", "blocks", "tokens/s", "MFU", "GiB", "× transformer")
 MEMORY_COLUMNS = ("preset", "T", "level", "tokens/s", "MFU", "GiB")
@@ -129,22 +130,14 @@ def levels(kind: str) -> dict[str, Backward]:
     """Ways to run a micro-batch forward and backward, fastest first: the levels of train.memory that there are."""
     if kind == "transformer":
         return {"keep": partial(_whole, recompute=False), "recompute": partial(_whole, recompute=True)}
-    try:
-        named, passes = import_module("ten.model.memory").LEVELS, import_module("ten.train.backward").Backward
-    except ModuleNotFoundError:
-        return {"keep": partial(_whole, recompute=False), "recompute": partial(_whole, recompute=True)}
-    return {level: passes((level,)) for level in named}
+    return {level: Passes((level,)) for level in LEVELS}
 
 
-def _whole(model: Any, tokens: Tensor, starts: Tensor, autocast: Autocast, *, recompute: bool) -> None:
+def _whole(model: Any, tokens: Tensor, _starts: Tensor, autocast: Autocast, *, recompute: bool) -> None:
+    model.recompute = recompute
     with autocast():
-        if isinstance(model, Transformer):
-            model.recompute = recompute
-            loss = model.loss(tokens)
-        else:
-            model.config = msgspec.structs.replace(model.config, recompute=recompute)
-            loss = model.loss(tokens, starts)
-    loss.backward()  # type: ignore[no-untyped-call]
+        loss = model.loss(tokens)
+    loss.backward()
 
 
 def _size(task: Task, kind: str) -> tuple[int, float]:

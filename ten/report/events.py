@@ -7,7 +7,7 @@ from ten.report.history import History, Position
 from ten.train.run_record import Attempt, RunRecord
 
 _LONGEST_REASON = 300
-_FLAGS = {"spike": "loss spike", "skipped": "step skipped", "rolled_back": "rolled back"}
+_FLAGS = {"skipped": "spike: step skipped", "rolled_back": "weights put back"}
 
 
 @dataclass(frozen=True, slots=True)

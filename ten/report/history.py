@@ -19,7 +19,7 @@ _POINTS = 4096
 _MARKS = 200
 """Most marks kept of each kind."""
 SERIES = ("loss", "lr", "grad_norm", "tokens_per_s", "mfu", "data_wait_s")
-_FLAGS = ("spike", "skipped", "rolled_back")
+_FLAGS = ("skipped", "rolled_back")
 _Floats = NDArray[np.float64]
 
 
@@ -36,7 +36,6 @@ class _Line(msgspec.Struct):
     mfu: float | None = None
     data_wait_s: float | None = None
     held_out_bits_per_byte: float | None = None
-    spike: Any = None
     skipped: Any = None
     rolled_back: Any = None
 
@@ -70,7 +69,7 @@ class History:
     """Those of `SERIES` that were measured at all."""
     held_out: list[tuple[Position, float]]
     marks: dict[str, list[Position]]
-    """Where a line says spike, skipped or rolled back."""
+    """Where a line says skipped or rolled back."""
     lines: int
 
     def at_step(self, step: float) -> Position:
@@ -98,7 +97,7 @@ def read_history(path: Path) -> History:
                 if evaluations % (1 << every) == 0:
                     held_out.append((Position(line.step, line.tokens, line.seconds), line.held_out_bits_per_byte))
                 evaluations += 1
-            if line.spike or line.skipped or line.rolled_back:
+            if line.skipped or line.rolled_back:
                 _mark(marks, line)
         while len(held_out) > _POINTS:
             held_out, every = held_out[::2], every + 1

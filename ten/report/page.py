@@ -25,7 +25,10 @@ from ten.report.receipt import (
 from ten.report.source import RunSource, Sample
 from ten.units import format_count, format_seconds
 
-_MARKS = {"line": "dotted lines: restarts", "tick": "strokes at the top: spikes, skipped steps, rollbacks"}
+_MARKS = {
+    "line": "dotted lines: restarts",
+    "tick": "strokes at the top: spikes, whose steps were skipped, and rollbacks",
+}
 _EARLIER = 8
 """Earlier samples shown of a run."""
 

@@ -7,8 +7,8 @@ from ten.train.metrics import lines_until
 from ten.train.stacks import STACKS
 from ten.train.stored_run import RECORD
 
-METRICS = "metrics.jsonl"
-FETCHED = ("tokenizer.json", "corpus.json", STACKS, METRICS)
+METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
+FETCHED = ("tokenizer.json", "corpus.json", STACKS, SAMPLES, METRICS)
 """What another machine needs, or a person wants to see; run.json is read before."""
 
 

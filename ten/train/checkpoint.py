@@ -18,6 +18,7 @@ from ten.train.named_tensors import load_optimizer, load_weights, model_tensors,
 from ten.train.optimizer import Optimizer
 from ten.train.random_state import RandomState
 from ten.train.settings import CheckpointSettings
+from ten.train.spikes import SpikeHistory
 
 log = logging.getLogger(__name__)
 _STATE = "state.json"
@@ -31,6 +32,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     """Of the data; None before the first step."""
     seconds: float = 0.0
     """Time in training since the run began, over all attempts."""
+    spikes: SpikeHistory = SpikeHistory()
 
     @property
     def tokens(self) -> int:
@@ -95,6 +97,18 @@ class Checkpoints:
             self._mirror.offer(folder)
         log.info("going on from %s (%d tokens)", folder, state.position.tokens)
         return state.position
+
+    def put_back(self) -> int | None:
+        """Give model and optimizer the values of the newest checkpoint, all else goes on; its step, None without one.
+
+        Every rank must ask.
+        """
+        if self._last is None:
+            return None
+        step, folder = self._last
+        load_weights(self._model, folder, self._world)
+        load_optimizer(self._model, self._optimizer, folder, self._world)
+        return step
 
     def save(self, position: Position) -> Path:
         """Write a checkpoint of this moment, delete the oldest beyond `keep_last`, return its folder.

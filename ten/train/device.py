@@ -1,14 +1,16 @@
 """Where tensors live and in which precision matrix products run, from what the job says and the machine has."""
 
 import platform
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Literal
 
 import torch
 
-from ten.errors import SpecError
+from ten.errors import Resumable, SpecError
 from ten.train.machine import processor
-from ten.train.settings import Compile, Precision, Weights
+from ten.train.settings import Compile, Precision, TrainSettings, Weights
 
 
 def open_device(name: str, local_rank: int = 0) -> torch.device:
@@ -50,3 +52,20 @@ def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> Abstra
 def device_name(device: torch.device) -> str:
     """The name of a GPU, or of this machine's processor."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor() or platform.machine()
+
+
+def autocast_of(settings: TrainSettings, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    """What makes a fresh context for a pass of a run with such settings."""
+    return partial(autocast, resolve_precision(settings.precision, device, settings.weights), device)
+
+
+@contextmanager
+def named_faults() -> Iterator[None]:
+    """Raise Resumable for what torch raises when a GPU fails: its memory is lost, so that nothing more can be saved."""
+    try:
+        yield
+    except torch.AcceleratorError as error:
+        raise Resumable(
+            f"the GPU failed: {str(error).splitlines()[0]}. What was trained since the last checkpoint is lost; run the "
+            "same command again to go on, on another machine where it fails again (dmesg there names an Xid)"
+        ) from error

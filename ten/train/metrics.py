@@ -35,6 +35,10 @@ class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Time in training since the run began, over all attempts."""
     mfu: float | None = None
     """The part of the cards' dense bf16 peak that `tokens_per_s` is; only in bf16 on known cards."""
+    skipped: str | None = None
+    """What stood out of the step, which then changed no weight."""
+    rolled_back: int | None = None
+    """Step of the checkpoint whose weights were put back after this one."""
     held_out_bits_per_byte: float | None = None
     memory: Level = "keep"
     """Level of `train.memory` that the step was taken at."""

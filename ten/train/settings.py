@@ -17,6 +17,7 @@ Schedule = Literal["wsd", "cosine", "constant"]
 Rate = Annotated[float, Meta(gt=0, le=1)]
 SinkName = Literal["tensorboard", "wandb"]
 Precision = Literal["auto", "fp32", "bf16"]
+SpikePolicy = Literal["skip", "rollback", "ignore"]
 Memory = Literal["auto"] | Level
 DEFAULT_SEGMENT = 2048
 OptimizerName = Literal["adamw", "muon", "adamw8bit"]
@@ -100,6 +101,14 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     clip_norm: Annotated[float, Meta(ge=0, description="Longest gradient allowed, in its 2-norm; 0 clips nothing.")] = (
         1.0
     )
+    spikes: Annotated[
+        SpikePolicy,
+        Meta(
+            description="A step whose loss or gradient norm is beyond mean + 6 deviations of the last 128: skip "
+            "changes no weight by it; rollback goes back to the last checkpoint's weights after three such; ignore "
+            "takes it."
+        ),
+    ] = "skip"
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the initial weights.")] = 0
     device: Annotated[str, Meta(description="auto (CUDA when there is one), cpu, cuda or cuda:N.")] = "auto"
     ranks: Annotated[
@@ -129,6 +138,10 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     evaluate_tokens: Annotated[
         str | int, Meta(description='Held-out tokens used for one evaluation, at most ("2M").')
     ] = "2M"
+    prompts: Annotated[
+        tuple[str, ...], Meta(description="Texts that the model goes on with at every evaluation; see samples.jsonl.")
+    ] = ()
+    sample_tokens: Annotated[int, Meta(ge=1, description="Tokens of each such sample, at most.")] = 64
 
     def __post_init__(self) -> None:
         """Refuse values whose form is wrong, with the name of the field."""

@@ -20,6 +20,7 @@ from ten.train.backward import Autocast, Backward
 from ten.train.distributed import World
 from ten.train.optimizer import Optimizer
 from ten.train.prefetch import prefetched
+from ten.train.spikes import Spikes
 
 if TYPE_CHECKING:
     from ten.data.loader import StepBatch
@@ -37,6 +38,8 @@ class StepResult:
     grad_norm: float
     """2-norm of the gradient of `loss`, before clipping."""
     tokens: int
+    skipped: str | None = None
+    """What stood out so far that the weights were left as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,8 @@ class Stepper:
     clip_norm: float
     stop: Callable[[], bool]
     backward: Backward = field(default_factory=Backward)
+    spikes: Spikes | None = None
+    """Which steps are not taken; None: all are."""
 
     def take(self, batch: StepBatch | None, *, step: int, learning_rate: float) -> StepResult | None:
         """One update, or None when a rank was asked to stop; then nothing has changed. Without a batch: ask to stop.
@@ -79,10 +84,13 @@ class Stepper:
         self.world.sum_gradients(parameters)
         grad_norm = self._normalise([sharding.local(p.grad) for p in parameters], tokens)
         self._require_finite(grad_norm, "norm of the gradient", step, learning_rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.step()
-        return StepResult(loss=loss, grad_norm=grad_norm, tokens=int(tokens))
+        # Loss and norm are the same on every rank, and here already: NaN must be seen before the weights are.
+        skipped = self.spikes.judge(loss, grad_norm) if self.spikes is not None else None
+        if skipped is None:
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            self.optimizer.step()
+        return StepResult(loss=loss, grad_norm=grad_norm, tokens=int(tokens), skipped=skipped)
 
     def _accumulate(self, batch: StepBatch | None) -> Tensor:
         """(4,) fp64 of this rank: nats, tokens, 1 if asked to stop, 1 if out of memory; their gradients add up."""

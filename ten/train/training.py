@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ten.data.rows import rows_sha256
-from ten.errors import DataError, ServiceUnavailable, SpecError, TenError
+from ten.errors import ServiceUnavailable, SpecError, TenError
+from ten.train.batches import Batches
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.evaluate import Scorer
 from ten.train.heartbeat import SAVE_S, START_S, Heartbeat
 from ten.train.interval import Interval, Timer
+from ten.train.mending import Mend, mend_nothing
 from ten.train.metrics import MetricsLog, StepMetrics
 from ten.train.outcome import Outcome
 from ten.train.schedule import LearningRate
 from ten.train.starvation import Starvation
 from ten.train.step import Stepper, StepResult
-from ten.train.stopping import Interrupted, StopRequest
+from ten.train.stopping import StopRequest
 from ten.train.throughput import Throughput
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ten.data.loader import StepBatch
     from ten.data.supply import Supply
     from ten.train.compilation import Compilation
+    from ten.train.samples import Sampler
 
 
 log = logging.getLogger(__name__)
@@ -41,7 +44,7 @@ class Training:
     run, fixed when it began. `stop` is the one that `stepper` polls. `supply` tells what making shards has cost, for
     the warning that the data is too slow. `peak_tokens_per_s` is the rate at an MFU of 1, where it is known.
     `compilation` takes its turn after each step. `beat` is told what goes on; data may keep training waiting for
-    `data_patience_s`.
+    `data_patience_s`. `mend` is told of every step, and may put older weights back.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Training:
         data_patience_s: float = 300.0,
         peak_tokens_per_s: float | None = None,
         compilation: Compilation | None = None,
+        sampler: Sampler | None = None,
+        mend: Mend = mend_nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         now = clock()
@@ -71,20 +76,21 @@ class Training:
         self.world = stepper.world
         self._stepper = stepper
         self._schedule = schedule
-        self._loader = loader
+        self._beat = beat or Heartbeat()
+        self._batches = Batches(loader, stop, self._beat, data_patience_s, total_tokens, clock)
         self._checkpoints = checkpoints
         self._metrics = MetricsLog(metrics_path, position.step) if self.world.is_first else None
         self._stop = stop
         self._supply = supply
-        self._beat = beat or Heartbeat()
         self._data_patience_s = data_patience_s
         self._peak = peak_tokens_per_s
         self._compilation = compilation
+        self._sampler = sampler
+        self._mend = mend
         self._clock = clock
         self._began = now - position.seconds
         self._restored = position
         self._waited = 0.0
-        self._failed: TenError | None = None
         self._starvation = Starvation()
         self._throughput = Throughput(position.tokens)
         self._scorer = Scorer(held_out, stepper, evaluate_every, stop, now)
@@ -111,21 +117,7 @@ class Training:
 
         Then the weights are sound and worth keeping: all ranks `leave`, and this one for that reason.
         """
-        asked = self._clock()
-        try:
-            with self._stop.interrupting(), self._beat.doing("waiting for data", self._data_patience_s):
-                batch = next(self._loader)
-        except Interrupted:
-            return None, self._clock() - asked
-        except StopIteration:
-            self._failed = DataError(
-                f"the data ended after {self.position.tokens} of {self.total_tokens} tokens; report this as a bug"
-            )
-            return None, self._clock() - asked
-        except TenError as error:
-            self._failed = error
-            return None, self._clock() - asked
-        return batch, self._clock() - asked
+        return self._batches.take()
 
     def step(self, batch: StepBatch | None, waited: float) -> StepMetrics | None:
         """Train on `batch` and advance; None when a stop came first, and then nothing has changed."""
@@ -141,22 +133,24 @@ class Training:
         if result is None or batch is None:
             return None
         now = self._clock()
-        self.position = Position(step=self.position.step + 1, cursor=batch.cursor, seconds=now - self._began)
+        step = self.position.step + 1
+        spikes, rolled_back = self._mend(step, result.skipped)
+        self.position = Position(step=step, cursor=batch.cursor, seconds=now - self._began, spikes=spikes)
         self._throughput.add(self.position.tokens, begun, now)
         self._beat.stepped(now - begun)
         self._note_wait(waited, now - begun)
         if self._compilation is not None:
             with self._beat.doing("compiling", START_S):
                 self._compilation.after_step(now - begun, self.seconds_left)
-        return self._describe(batch, result, rate, waited)
+        metrics = self._describe(batch, result, rate, waited)
+        return metrics if rolled_back is None else msgspec.structs.replace(metrics, rolled_back=rolled_back)
 
     def evaluate_if_due(self, metrics: StepMetrics) -> StepMetrics:
         """`metrics` with the held-out loss where one is due and no stop came meanwhile."""
         due = self._scorer.is_due(self.position.step, self._clock())
         if not self.world.from_first(due):
             return metrics
-        with self._beat.doing("evaluating", self._data_patience_s):
-            value = self._scorer.score()
+        value = self._evaluate()
         self._scorer.mark(self._clock())
         return msgspec.structs.replace(metrics, held_out_bits_per_byte=value)
 
@@ -180,11 +174,11 @@ class Training:
         reason = self._stop.reason or "the stop of another rank"
         if self.position.step == 0:
             said = f"stopped by {reason} before the first step, with nothing to save"
-            return self._failed or self._checkpoints.farewell(said)
+            return self._batches.failure or self._checkpoints.farewell(said)
         folder = self._save()
         if self.world.is_first and self.waited_share is not None:
             log.info("waited for data %.1f%% of the time", 100 * self.waited_share)
-        if (error := self._failed) is not None:
+        if (error := self._batches.failure) is not None:
             cure = "; run the same command again to go on" if isinstance(error, ServiceUnavailable) else ""
             log.error("the data failed after step %d; saved %s%s", self.position.step, folder, cure)
         else:
@@ -201,7 +195,7 @@ class Training:
             last = None
         value = last.held_out_bits_per_byte if last else None
         if self.world.from_first(value is None):
-            value = self._scorer.score()
+            value = self._evaluate()
             if value is None and self._scorer.is_possible:
                 raise self.leave()
             if self._metrics and last:
@@ -215,6 +209,12 @@ class Training:
             checkpoint=folder,
             waited_share=self.waited_share,
         )
+
+    def _evaluate(self) -> float | None:
+        with self._beat.doing("evaluating", self._data_patience_s):
+            if self._sampler is not None:
+                self._sampler.take(self.position.step, self.position.tokens)
+            return self._scorer.score()
 
     def _note_wait(self, waited: float, worked: float) -> None:
         """Count the wait, and warn where waits are too much of the time."""
@@ -238,6 +238,7 @@ class Training:
             rows_sha256=rows_sha256(digests, len(batch.micro_batches)),
             seconds=self.position.seconds,
             memory=self._stepper.backward.level,
+            skipped=result.skipped,
             stored=self._checkpoints.stored,
         )
 

@@ -35,9 +35,10 @@ TORCH = {
     "ten.scan.eigenvalues", "ten.scan.fused", "ten.scan.operator", "ten.scan.outer", "ten.scan.outer_reference",
     "ten.scan.reference", "ten.train.adamw", "ten.train.adamw8bit", "ten.train.backward", "ten.train.checkpoint",
     "ten.train.compilation", "ten.train.context_loss", "ten.train.device", "ten.train.distributed",
-    "ten.train.evaluate", "ten.train.levels", "ten.train.loop", "ten.train.muon", "ten.train.named_tensors",
-    "ten.train.optim", "ten.train.optimizer", "ten.train.outcome", "ten.train.prefetch", "ten.train.random_state",
-    "ten.train.rehearsal", "ten.train.sharding", "ten.train.step", "ten.train.tensor_file", "ten.train.training",
+    "ten.train.evaluate", "ten.train.levels", "ten.train.loop", "ten.train.mending", "ten.train.muon",
+    "ten.train.named_tensors", "ten.train.optim", "ten.train.optimizer", "ten.train.outcome", "ten.train.prefetch",
+    "ten.train.random_state", "ten.train.rehearsal", "ten.train.samples", "ten.train.sharding", "ten.train.step",
+    "ten.train.tensor_file", "ten.train.training",
 }  # fmt: skip
 """Modules that import torch, themselves or through another; nothing else may when it is imported."""
 TRITON = {"ten.scan.kernels", "ten.scan.lanes"}

@@ -46,13 +46,15 @@ def test_what_was_not_measured_is_not_there_and_gaps_stay_gaps(tmp_path: Path) -
 
 
 def test_a_line_of_another_version_is_read(tmp_path: Path) -> None:
-    path = _write(tmp_path / "metrics.jsonl", [1.0, 2.0], new_field={"a": [1]}, spike=False, skipped=True)
+    path = _write(
+        tmp_path / "metrics.jsonl", [1.0, 2.0], new_field={"a": [1]}, rolled_back=None, skipped="loss 9, above 4"
+    )
     with path.open("a") as file:
         file.write('{"step": 3, "tok')
     history = read_history(path)
     assert history.lines == 2
     assert [place.step for place in history.marks["skipped"]] == [1, 2]
-    assert "spike" not in history.marks
+    assert "rolled_back" not in history.marks
 
 
 def test_evaluations_are_thinned_evenly_only_when_they_are_thousands(tmp_path: Path) -> None:

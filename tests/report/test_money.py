@@ -38,7 +38,7 @@ def test_events_are_in_order_and_say_what_happened(tmp_path: Path) -> None:
     assert [(event.at.step, event.what, event.mark) for event in events] == [
         (100, "stopped by SIGTERM", None),
         (100, "restart on NVIDIA L40S", "line"),
-        (150, "loss spike", "tick"),
+        (150, "spike: step skipped", "tick"),
         (200, "killed; what it did after step 200 was lost", None),
         (200, "restart on NVIDIA L40S", "line"),
         (300, "finished", None),

@@ -27,10 +27,12 @@ from ten.train.checkpoint import Checkpoints, Position
 from ten.train.device import autocast, resolve_precision
 from ten.train.distributed import World
 from ten.train.interval import Interval
+from ten.train.mending import Mending, mend_nothing
 from ten.train.mirror import Mirror
 from ten.train.optim import build_optimizer, narrow_weights
 from ten.train.schedule import open_schedule
 from ten.train.settings import CheckpointSettings, OptimizerName, TrainSettings, Weights
+from ten.train.spikes import Spikes
 from ten.train.step import Stepper
 from ten.train.stopping import StopRequest
 from ten.train.training import Training
@@ -127,6 +129,8 @@ def open_training(
     backward: Backward | None = None,
     optimizer_name: OptimizerName = "adamw",
     weights: Weights = "fp32",
+    spikes: Spikes | None = None,
+    rolls_back: bool = False,
 ) -> Training:
     """A whole attempt over the tiny parts, resumed from whatever `folder` holds."""
     settings = TrainSettings(steps=steps, learning_rate=1e-2, warmup=0.1, optimizer=optimizer_name, weights=weights)
@@ -154,6 +158,7 @@ def open_training(
             clip_norm=1.0,
             stop=stop,
             backward=backward or Backward(),
+            spikes=spikes,
         ),
         schedule=open_schedule(settings, total_tokens=total, width=D),
         loader=source(position),
@@ -167,6 +172,9 @@ def open_training(
         stop=stop,
         supply=supply,
         clock=clock,
+        mend=mend_nothing
+        if spikes is None
+        else Mending(spikes, checkpoints, rolls_back=rolls_back, tells=world.is_first),
     )
 
 
