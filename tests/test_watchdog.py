@@ -115,7 +115,7 @@ def test_a_packer_that_froze_does_not_hold_the_trainer(bundle: Bundle) -> None:
 
 
 def test_a_run_that_moves_is_left_alone(bundle: Bundle) -> None:
-    run = _train(bundle, "", "train.steps=6")
+    run = _train(bundle, "heartbeat.LEAST_S = 30.0", "train.steps=6")
     assert run.returncode == 0, run.stderr
     assert not (bundle.store / "runs/r/stacks.txt").exists()
 

@@ -66,6 +66,6 @@ def named_faults() -> Iterator[None]:
         yield
     except torch.AcceleratorError as error:
         raise Resumable(
-            f"the GPU failed: {str(error).splitlines()[0]}. What was trained since the last checkpoint is lost; run the "
-            "same command again to go on, on another machine where it fails again (dmesg there names an Xid)"
+            f"the GPU failed: {str(error).splitlines()[0]}. What was trained since the last checkpoint is lost; run "
+            "the same command again to go on, on another machine where it fails again (dmesg there names an Xid)"
         ) from error

@@ -51,8 +51,8 @@ def test_a_page_has_every_curve_on_every_axis_and_every_layer(tmp_path: Path) ->
     ids = {svg.get("id") for svg in _tags(page, "svg")}
     assert ids >= {f"{curve.key}-{against}" for curve in CURVES for against in ("tokens", "seconds", "dollars")}
     assert len([svg for svg in _tags(page, "svg") if svg.get("class") == "layer"]) == 3
-    for text in ("NVIDIA L40S", "stopped by SIGTERM", "killed", "spike: step skipped", "restart", "upon a time 300", "ten:cuda",
-                 "580.1", "A processor", "32.0 GiB", "train.seed"):  # fmt: skip
+    for text in ("NVIDIA L40S", "stopped by SIGTERM", "killed", "spike: step skipped", "restart", "upon a time 300",
+                 "ten:cuda", "580.1", "A processor", "32.0 GiB", "train.seed"):  # fmt: skip
         assert text in page
 
 
