@@ -24,6 +24,8 @@ from ten.units import format_seconds
 from ten.verbs.terminal import as_json, show
 
 log = logging.getLogger(__name__)
+_BEFORE_RENTING = ("keys", "store", "second write", "clock", "tokenizer")
+"""What the doctor looks at that is the same on a droplet."""
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -42,6 +44,7 @@ def up(arguments: argparse.Namespace) -> int:
         return 0
     with Api(read_access()) as api:
         token = choose_lease_token(arguments.lease)
+        examine_before(spec)
         rental = plan_rental(spec, api.sizes())
         show(describe(rental))
         _agree(rental, arguments.yes)
@@ -55,6 +58,20 @@ def up(arguments: argparse.Namespace) -> int:
     if token is None:
         show("nothing but `ten down` or `ten reap` ends this droplet's bill: run one of them")
     return 0
+
+
+def examine_before(spec: JobSpec) -> None:
+    """Show what the doctor finds wrong that a droplet would find out for money; SpecError where anything fails."""
+    from ten.doctor.examination import CHECKS, examine, exit_code
+    from ten.doctor.report import describe_finding
+    from ten.doctor.subject import Subject
+
+    found = list(examine(Subject(spec), {name: CHECKS[name] for name in _BEFORE_RENTING}))
+    for finding in found:
+        if finding.status in ("warn", "fail"):
+            show(describe_finding(finding))
+    if exit_code(found):
+        raise SpecError("nothing is rented: a droplet would find the same, for money; `ten doctor` looks again")
 
 
 def ps(arguments: argparse.Namespace) -> int:

@@ -96,6 +96,7 @@ def test_nothing_is_rented_unless_somebody_says_yes(
     for name in ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setattr("ten.cloud.rental.spent_on", lambda *_: 0.0)
+    monkeypatch.setattr("ten.verbs.cloud.examine_before", lambda _: None)
     assert main(["up", "job.yaml"]) == 78
     assert "pass --yes" in capsys.readouterr().err
     assert not account.asked("POST")
@@ -107,6 +108,7 @@ def test_a_closed_terminal_is_a_stop_and_not_the_end_of_who_cleans_up(
     for name in ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setattr("ten.cloud.rental.spent_on", lambda *_: 0.0)
+    monkeypatch.setattr("ten.verbs.cloud.examine_before", lambda _: None)
     monkeypatch.setattr("ten.cloud.up.rent", _hung_up)
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
@@ -171,3 +173,15 @@ def test_known_hosts_are_ours_alone(account: DigitalOcean, tmp_path: Path) -> No
     folder = tmp_path / ".cache" / "ten"
     assert folder.is_dir() and stat.S_ISDIR(folder.stat().st_mode)
     assert not (tmp_path / ".ssh").exists()
+
+
+def test_nothing_is_rented_for_a_job_that_the_doctor_finds_sick(
+    account: DigitalOcean, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["up", "job.yaml", "--yes"]) == 78
+    said = capsys.readouterr()
+    assert "SPACES_SECRET_ACCESS_KEY" in said.out
+    assert "nothing is rented" in said.err
+    assert not account.asked("POST")
