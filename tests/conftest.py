@@ -13,6 +13,8 @@ from tests.standins.s3 import S3Stand
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TEN_ENV_FILE"] = os.devnull  # what a developer keeps in .env is no part of a test
+if not Path("/dev/nvidiactl").exists():  # no GPU: Triton's interpreter, chosen before anything imports triton
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 settings.register_profile("untimed", deadline=None)  # a busy machine is not a failure
 settings.load_profile("untimed")
 
