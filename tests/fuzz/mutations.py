@@ -61,8 +61,9 @@ def changed(draw: st.DrawFn, tree: Any) -> Any:
 
 
 def documents(whole: bytes) -> st.SearchStrategy[bytes]:
-    """A JSON document damaged as bytes, changed as a tree, or replaced by any."""
-    return mutated(whole) | changed(json.loads(whole)).map(encoded) | st.binary(max_size=40)
+    """A JSON object damaged as bytes, changed as a tree, nested without end, or replaced by any bytes."""
+    deep = whole.replace(b"{", b'{"unknown":' + b"[" * 3000, 1)
+    return mutated(whole) | changed(json.loads(whole)).map(encoded) | st.binary(max_size=40) | st.just(deep)
 
 
 def encoded(tree: Any) -> bytes:

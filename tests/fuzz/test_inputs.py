@@ -1,15 +1,19 @@
 """Corpora: damaged files give texts or an error that names them; plain JSONL gives what a plain reader gives."""
 
 import json
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import strategies as st
 
+from ten.text.corpus import SourceFile
 from ten.text.documents import count_records, read_documents, text_column
 from ten.text.jsonl import estimate_lines, is_lines
+from ten.text.plain import InvalidText
 from tests.data.small import make_texts, source, write_jsonl, write_parquet
 from tests.fuzz.conftest import Explore
 from tests.fuzz.mutations import VALUES, encoded, mutated
@@ -18,16 +22,19 @@ from tests.fuzz.refusal import answer_or_refusal
 TEXTS = [*make_texts(12), "", None, "a\u2028b"]
 
 
+def _texts(file: SourceFile, part: int, parts: int, invalid: InvalidText) -> list[str | None]:
+    return list(read_documents(file, part, parts, "text", invalid=invalid))
+
+
 def _read(path: Path) -> None:
     """Everything that is asked of a file, one after another."""
     file = source(path)
+    parts = 1 if path.suffix in (".gz", ".zst") else 2
     answer_or_refusal(lambda: text_column(file, None), path)
     answer_or_refusal(lambda: count_records(file, 0, 1), path)
-    for invalid in ("error", "replace"):
-        for part in range(2):
-            texts = answer_or_refusal(
-                lambda part=part, invalid=invalid: list(read_documents(file, part, 2, "text", invalid=invalid)), path
-            )
+    for invalid in get_args(InvalidText):
+        for part in range(parts):
+            texts = answer_or_refusal(partial(_texts, file, part, parts, invalid), path)
             assert texts is None or all(text is None or isinstance(text, str) for text in texts)
 
 

@@ -1,11 +1,14 @@
 """Packs: a damaged manifest, page, shard or journal is named or passed over; other tokens never come of it."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from ten.data.entries import Entries
 from ten.data.journal import Journal, Place
@@ -32,7 +35,7 @@ def test_a_manifest_lists_each_unit_in_its_place_or_is_named(corpus_path: Path, 
             return
         entries = Entries(manifest, lambda name: pages[name], "the/pack")
         for unit in {0, 1, 1024, len(entries) - 1} & set(range(len(entries))):
-            entry = answer_or_refusal(lambda unit=unit: entries.entry(unit), "the/pack")
+            entry = answer_or_refusal(partial(entries.entry, unit), "the/pack")
             assert entry is None or entry.unit == unit
 
     explore(documents(whole), check)
@@ -70,7 +73,10 @@ def test_a_shard_with_any_header_gives_its_tokens_or_is_named(explore: Explore, 
 def test_a_damaged_journal_is_the_beginning_of_what_was_written(explore: Explore, tmp_path: Path) -> None:
     path = tmp_path / "00000.journal"
     journal = Journal(path, "f" * 64, 0)
-    arrays = [[np.arange(7, dtype=np.uint16), np.array([3, 7], np.uint64)], [np.arange(9, dtype=np.uint16)]]
+    arrays: list[list[NDArray[Any]]] = [
+        [np.arange(7, dtype=np.uint16), np.array([3, 7], np.uint64)],
+        [np.arange(9, dtype=np.uint16)],
+    ]
     for number, some in enumerate(arrays):
         journal.append(Place(segments=number + 1), skipped=0, bad=0, arrays=some)
     journal.close(done=False)

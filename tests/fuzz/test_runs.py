@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from ten.train import checkpoint_files
 from ten.train.checkpoint import read_state
 from ten.train.loop import train
+from ten.train.machine import Machine
 from ten.train.metrics import MetricsLog, last_lines, lines_until, read_metrics, tokens_at
 from ten.train.named_tensors import load_weights
-from ten.train.run_record import Machine, RunRecord, now, read_run, write_run
+from ten.train.run_record import RunRecord, now, read_run, write_run
 from tests.fuzz.conftest import Explore
 from tests.fuzz.mutations import VALUES, changed, documents, encoded, mutated
 from tests.fuzz.refusal import answer_or_refusal
