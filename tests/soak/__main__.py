@@ -69,7 +69,7 @@ def _table(report: Report) -> str:
             *lines,
             f"{'faults survived':<20}{report.faults:>6}",
             f"{report.runs} runs, each the same as the undisturbed one; {report.seconds:.0f} s, seed {report.seed}",
-            f"attempts by exit code: {ends}",
+            f"attempts by exit code: {ends}; mode switched {report.switches} times",
             *(f"not tried: {skipped}" for skipped in report.skipped),
             "",
         ]

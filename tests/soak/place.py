@@ -1,11 +1,13 @@
 """A place to run in: one machine with a small disk, its store, and how each fault is brought about there."""
 
+import contextlib
 import os
 import random
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 from ten.train.metrics import last_lines
@@ -16,9 +18,13 @@ from tests.soak.workload import RUN
 from tests.standins.s3 import S3Stand, without_stores
 from tests.standins.s3_faults import Fault as NetworkFault
 
+_POLL_S = 0.01
 _PATIENCE_S = 60.0
 """For things to come to be that are on their way."""
-_DISK_HOLDS_S = 4.0
+_DOWN_S = 4.0
+"""Longest time without the store's server."""
+_FULL_S = 4.0
+"""Longest time that the disk is full for a process that does not end by it."""
 _TORN = 0.3
 """Part of the kills that tear the last line of the metrics."""
 _OBJECTS = r"(GET|PUT) /[^/?]+/[^?]+"
@@ -34,7 +40,7 @@ class Place:
         self._bucket = stand.new_bucket() if stand else ""
         self.store = f"{self._bucket}/soak" if stand else str(self._machine / "store")
         self._revival: threading.Timer | None = None
-        self._make_machine()
+        self._machine.mkdir()
 
     @property
     def name(self) -> str:
@@ -83,10 +89,9 @@ class Place:
                 process.terminate()
                 return fault.kind
             case "lose machine":
-                process.kill()
-                process.wait()
+                _kill_all(process)
                 shutil.rmtree(self._machine)
-                self._make_machine()
+                self._machine.mkdir()
                 return fault.kind
             case "kill packer":
                 return self._kill_packer(process)
@@ -98,9 +103,7 @@ class Place:
 
     def settle(self) -> None:
         """Wait until the store is there again and nothing more is wrong with the way to it."""
-        if self._revival is not None:
-            self._revival.join(_PATIENCE_S)
-            self._revival = None
+        self._await_store()
         if self._stand is not None:
             self._stand.clear()
 
@@ -116,18 +119,13 @@ class Place:
         if self._stand is not None:
             self._stand.bucket(self._bucket.removeprefix("s3://"))
 
-    def _make_machine(self) -> None:
-        self._machine.mkdir()
-
     def _bring_about_in_store(self, fault: Fault, draw: random.Random) -> str | None:
         assert self._stand is not None
-        if self._revival is not None:
-            self._revival.join(_PATIENCE_S)
-            self._revival = None
+        self._await_store()
         match fault.kind:
             case "kill store":
                 self._stand.kill()
-                self._revival = threading.Timer(draw.uniform(0.2, 4.0), self._stand.revive)
+                self._revival = threading.Timer(draw.uniform(0.2, _DOWN_S), self._stand.revive)
                 self._revival.start()
                 return fault.kind
             case "flip stored bits" | "cut stored object":
@@ -145,6 +143,11 @@ class Place:
                 self._stand.add(NetworkFault("wrong_bytes", match=_OBJECTS, count=draw.randint(1, 2)))
         return fault.kind
 
+    def _await_store(self) -> None:
+        if self._revival is not None:
+            self._revival.join(_PATIENCE_S)
+            self._revival = None
+
     def _kill_packer(self, trainer: "subprocess.Popen[str]") -> str | None:
         for pid in _children(trainer.pid):
             if "ten.data.packer_process" in _command_line(pid):
@@ -159,12 +162,24 @@ class Place:
         """Full until the process has ended, or noticed nothing for a while."""
         self.disk.fill(draw.choice((0, 0, 8, 64)) * 1024)
         try:
-            process.wait(draw.uniform(0.5, _DISK_HOLDS_S))
+            process.wait(draw.uniform(0.5, _FULL_S))
         except subprocess.TimeoutExpired:
             pass
         finally:
             self.disk.make_room()
         return "fill disk"
+
+
+def _kill_all(process: "subprocess.Popen[str]") -> None:
+    """SIGKILL for a process and those that it has started."""
+    children = _children(process.pid)
+    process.kill()
+    process.wait()
+    for pid in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        while "ten." in _command_line(pid):
+            time.sleep(_POLL_S)
 
 
 def _children(pid: int) -> list[int]:

@@ -30,6 +30,8 @@ class Report:
     """Attempts by exit code."""
     runs: int = 0
     """Finished, and the same as the undisturbed one to the bit."""
+    switches: int = 0
+    """Attempts at training in another mode than the one before."""
     seconds: float = 0.0
     skipped: tuple[str, ...] = ()
     """What could not be tried on this machine, and why."""
@@ -75,6 +77,7 @@ def soak(
             supervisor.finish(itertools.islice(faults(generator, place.kinds), min(a_run, left)), wanted)
             place.clear()
             report.runs += 1
+            report.switches += supervisor.switches
             report.seconds = time.monotonic() - began
             tell(f"{report.faults} faults, {report.runs} runs the same, {report.seconds:.0f} s")
     return report

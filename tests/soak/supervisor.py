@@ -36,7 +36,10 @@ class Finding(Exception):
 
 
 class Supervisor:
-    """One run from nothing to its end in a place. `happened` and `ended` count faults by kind and attempts by end."""
+    """One run from nothing to its end in a place. `happened` and `ended` count faults by kind and attempts by end.
+
+    `logs` is a folder to be made: what each attempt said.
+    """
 
     def __init__(
         self,
@@ -51,7 +54,9 @@ class Supervisor:
     ) -> None:
         self._place, self._workload, self._logs, self._generator = place, workload, logs, generator
         self._happened, self._ended, self._tell = happened, ended, tell
-        self._attempts = 0
+        self.switches = 0
+        """Attempts at training in another mode than the one before."""
+        self._attempts, self._mode = 0, ""
         self._is_damaged = self._must_pack = False
         self._coming: list[Fault] = []
         logs.mkdir(parents=True)
@@ -93,10 +98,14 @@ class Supervisor:
         if self._must_pack or kind == "kill pack" or (packs and kind != "kill packer"):
             self._must_pack = False
             return "pack", "pack"
-        return "train", "streaming" if kind == "kill packer" and mode == "pretok" else mode
+        if kind == "kill packer" and mode == "pretok":
+            mode = "streaming"
+        self.switches += self._mode not in ("", mode)
+        self._mode = mode
+        return "train", mode
 
     def _disturb(self, process: "subprocess.Popen[str]", what: str, deadline: float) -> str:
-        """Bring about one fault after another until one ends the process, or it ends, or none fits; the last one."""
+        """Bring about one fault after another until one ends the process, or it ends, or none fits; what was done."""
         last, misses = "", 0
         while self._coming and _fits(self._coming[-1], what):
             fault = self._coming[-1]
