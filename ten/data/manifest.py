@@ -182,15 +182,16 @@ class _Version(msgspec.Struct, frozen=True):
 
 def _find_gap(manifest: Manifest) -> str | None:
     """Why a manifest does not list every unit once and in order, in words; None where it does."""
-    if manifest.pages and manifest.shards:
-        return "it lists both shards and pages"
-    listed = 0
-    for place in manifest.pages or manifest.shards:
-        first, units = (place.first, place.units) if isinstance(place, PageEntry) else (place.unit, 1)
-        if first != listed or units < 1:
-            return f"unit {first} follows {listed} others"
-        listed += units
-    return None if listed == manifest.units else f"it lists {listed} of {manifest.units} shards"
+    shards = [(entry.unit, 1) for entry in manifest.shards]
+    places = [*shards, *((page.first, page.units) for page in manifest.pages)]
+    if (listed := sum(units for _, units in places)) != manifest.units:
+        return f"it lists {listed} of {manifest.units} shards"
+    before = 0
+    for first, units in places:
+        if first != before or units < 1:
+            return f"unit {first} follows {before} others"
+        before += units
+    return None
 
 
 def _count(entries: Iterable[ShardEntry], totals: dict[str, int]) -> Iterator[ShardEntry]:

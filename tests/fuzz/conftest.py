@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 Explore = Callable[[st.SearchStrategy[Any], Callable[[Any], object]], None]
 _QUICK = settings(max_examples=150, derandomize=True)
-_DEEP = settings(max_examples=5000, print_blob=True)
+_DEEP = settings(max_examples=3000, print_blob=True)
 
 
 @pytest.fixture(params=[_QUICK, pytest.param(_DEEP, marks=pytest.mark.slow)], ids=["quick", "deep"])

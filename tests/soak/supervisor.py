@@ -57,7 +57,7 @@ class Supervisor:
         self.switches = 0
         """Attempts at training in another mode than the one before."""
         self._attempts, self._mode = 0, ""
-        self._is_damaged = self._must_pack = False
+        self._is_damaged = self._must_pack = self._is_half_packed = False
         self._coming: list[Fault] = []
         logs.mkdir(parents=True)
 
@@ -88,6 +88,8 @@ class Supervisor:
         self._ended[str(code)] += 1
         self._tell(f"{self._place.name}: {verb} {mode}: {last or 'left alone'}: ended with {code}")
         self._judge(code, mode, last, log)
+        if mode in ("pack", "full"):
+            self._is_half_packed = code != 0
         return verb == "train" and code == 0
 
     def _draw(self) -> tuple[str, str]:
@@ -95,7 +97,9 @@ class Supervisor:
         kind = self._coming[-1].kind if self._coming else None
         mode = self._generator.choice(_MODES)
         packs = self._generator.random() < _PACKS
-        if self._must_pack or kind == "kill pack" or (packs and kind != "kill packer"):
+        # A pretok run waits without end for a packer that has begun in the object store and is dead.
+        must_pack = self._must_pack or (self._is_half_packed and mode == "pretok" and kind != "kill packer")
+        if must_pack or kind == "kill pack" or (packs and kind != "kill packer"):
             self._must_pack = False
             return "pack", "pack"
         if kind == "kill packer" and mode == "pretok":
