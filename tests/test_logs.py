@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 from tqdm import tqdm
-from tqdm.std import TqdmDefaultWriteLock
 
 from ten import logs
 
@@ -27,7 +26,7 @@ def test_an_interrupt_in_the_first_message_finds_the_lock_made(monkeypatch: pyte
         raise KeyboardInterrupt
 
     monkeypatch.delattr(tqdm, "_lock", raising=False)
-    monkeypatch.setattr(TqdmDefaultWriteLock, "__init__", interrupted)
+    monkeypatch.setattr("tqdm.std.TqdmDefaultWriteLock.__init__", interrupted)
     logs.show_messages()
     logging.getLogger("ten").info("the first")
 
