@@ -14,7 +14,7 @@ export ENGINE IMAGE GPUS NAME ENGINE_ARGS DRY VENV
 YAMLLINT := {extends: default, rules: {line-length: {max: 120}, document-start: disable, comments: {min-spaces-from-content: 1}}}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench lock schema image image-test image-lock plan doctor pack \
+.PHONY: help setup demo test test-slow soak lint format bench lock schema image image-test image-lock plan doctor pack \
   train-streaming train-pretok train-full logs stop up ps ssh down reap sizes verify clean
 
 help: ## show this list
@@ -45,6 +45,10 @@ test: setup lint ## everything that must be green, the image too where one can b
 
 test-slow: setup ## the tests that take minutes
 	$(VENV)/bin/pytest -m slow
+
+soak: setup ## survive 200 faults in packing and training: make soak [SEED=7] [MINUTES=60] [FAULTS=200]
+	$(VENV)/bin/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+	  $(if $(FAULTS),--faults $(FAULTS)) $(ARGS)
 
 lint: setup ## style, types, job files, shell scripts
 	$(VENV)/bin/ruff check

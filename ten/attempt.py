@@ -113,7 +113,7 @@ def likely_cursor(attempt: Attempt, job: Preparation) -> Cursor:
         return first
     try:
         state = msgspec.json.decode((found[-1] / "state.json").read_bytes(), type=_State)
-    except (OSError, msgspec.MsgspecError):  # whoever restores it says what is wrong
+    except (OSError, ValueError, RecursionError):  # whoever restores it says what is wrong
         return first
     return state.position.cursor or first
 

@@ -29,6 +29,8 @@ def show_messages() -> None:
     logger.handlers[:] = [_TerminalHandler()]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    # tqdm makes its lock in the middle of the first message, where an interrupt becomes an AttributeError.
+    tqdm.set_lock(threading.RLock())
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Run:
         path = self.folder / "tokenizer.json"
         try:
             return msgspec.json.decode(path.read_bytes(), type=Tokenizer)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{path}: the run's tokenizer cannot be read: {error}") from None
 
 

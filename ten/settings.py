@@ -16,6 +16,9 @@ T = TypeVar("T")
 Tree = dict[str, Any]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 """A count of at least one; spelled out because msgspec bounds no union."""
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What PyYAML raises besides its own errors where a date, a number or a tag cannot be read."""
+_MOST_PATHS = 10_000
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -62,7 +65,9 @@ def load_yaml(path: Path) -> tuple[Tree, dict[str, int]]:
         if node is not None:
             _collect_lines(node, "", path, lines)
         tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise SpecError(f"{path}: is nested too deeply for a job file") from None
+    except (yaml.YAMLError, *_UNREADABLE) as error:
         words = " ".join(str(error).replace('in "<unicode string>", ', "").split())
         raise SpecError(f"{path}: not valid YAML: {words}") from None
     if tree is None:
@@ -90,7 +95,7 @@ def parse_value(text: str) -> Any:
     """A command-line value read as YAML reads it: "3e-4" → 0.0003, "true" → True, "10m" → "10m"."""
     try:
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # a date that is none is a ValueError
+    except (yaml.YAMLError, RecursionError, *_UNREADABLE):
         return text
     if isinstance(value, str):
         try:  # YAML 1.1 reads 3e-4 (no dot) as text
@@ -180,6 +185,8 @@ def _where(source: str, path: str, lines: Mapping[str, int]) -> str:
 
 
 def _collect_lines(node: yaml.Node, prefix: str, path: Path, lines: dict[str, int]) -> None:
+    if len(lines) > _MOST_PATHS:
+        raise SpecError(f"{path}: has more than {_MOST_PATHS} values, each alias counted anew; a job file has dozens")
     if isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
             lines[f"{prefix[:-1]}[{number}]"] = item.start_mark.line + 1

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from tqdm import tqdm
 
 from ten import logs
 
@@ -18,6 +19,16 @@ def quiet_again() -> Iterator[None]:
     before = logger.handlers[:], logger.level, logger.propagate
     yield
     logger.handlers[:], logger.level, logger.propagate = before
+
+
+def test_an_interrupt_in_the_first_message_finds_the_lock_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_lock: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.delattr(tqdm, "_lock", raising=False)
+    monkeypatch.setattr("tqdm.std.TqdmDefaultWriteLock.__init__", interrupted)
+    logs.show_messages()
+    logging.getLogger("ten").info("the first")
 
 
 def test_a_terminal_that_has_gone_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

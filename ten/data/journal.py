@@ -104,7 +104,7 @@ def _next(file: IO[bytes]) -> tuple[Harvest, list[bytes]] | None:
     line = file.readline()
     try:
         harvest = msgspec.json.decode(line, type=Harvest)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return None
     content = [file.read(length) for length in harvest.lengths]
     if hashlib.sha256(b"".join(content)).hexdigest() != harvest.sha256:

@@ -152,14 +152,10 @@ def parse_manifest(data: bytes, name: str, recipe: Recipe | None = None) -> Mani
         if found != FORMAT:
             raise DataError(f"{name}: manifest format {found}, and this version reads {FORMAT}; pack again")
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: no manifest ({error}); `ten pack` with the same settings writes it anew") from None
-    listed = len(manifest.shards) + sum(page.units for page in manifest.pages)
-    if listed != manifest.units:
-        raise DataError(
-            f"{name}: no manifest (it lists {listed} of {manifest.units} shards); `ten pack` with the same settings "
-            "writes it anew"
-        )
+    if (wrong := _find_gap(manifest)) is not None:
+        raise DataError(f"{name}: no manifest ({wrong}); `ten pack` with the same settings writes it anew")
     if recipe is not None:
         _refuse_other(manifest, name, recipe)
     return manifest
@@ -182,6 +178,20 @@ def parse_page(data: bytes, page: PageEntry, name: str) -> list[ShardEntry]:
 
 class _Version(msgspec.Struct, frozen=True):
     format: int
+
+
+def _find_gap(manifest: Manifest) -> str | None:
+    """Why a manifest does not list every unit once and in order, in words; None where it does."""
+    shards = [(entry.unit, 1) for entry in manifest.shards]
+    places = [*shards, *((page.first, page.units) for page in manifest.pages)]
+    if (listed := sum(units for _, units in places)) != manifest.units:
+        return f"it lists {listed} of {manifest.units} shards"
+    before = 0
+    for first, units in places:
+        if first != before or units < 1:
+            return f"unit {first} follows {before} others"
+        before += units
+    return None
 
 
 def _count(entries: Iterable[ShardEntry], totals: dict[str, int]) -> Iterator[ShardEntry]:

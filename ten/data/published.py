@@ -103,7 +103,7 @@ class PublishedPack:
         """What was said when packing began; None where nobody has begun, or the note cannot be read."""
         try:
             return msgspec.json.decode(self.store.read(f"{self._prefix}/packing.json"), type=Packing)
-        except (MissingInput, msgspec.DecodeError, UnicodeDecodeError):
+        except (MissingInput, ValueError, RecursionError):
             return None
 
     def announce(self, packing: Packing) -> None:

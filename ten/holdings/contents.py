@@ -151,10 +151,12 @@ def read_checkpoint(store: Store, run: Holding, name: str) -> Checkpoint:
     where = place(store, run, f"{name}/{SEAL}")
     try:
         seal = msgspec.json.decode(store.read(run.key(f"{name}/{SEAL}")), type=Seal)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: damaged: {error}") from None
     if seal.step != step_of(name):
         raise DataError(f"{where}: is that of step {seal.step}")
+    if not seal.files:
+        raise DataError(f"{where}: damaged: it names no file")
     if wrong := [file for file in seal.files if "/" in file]:
         raise DataError(f"{where}: damaged: {wrong[0]!r} is no name of a file beside it")
     return Checkpoint(name=name, seal=seal)

@@ -44,7 +44,7 @@ def find_listing(store: Store, request: ListingRequest) -> Corpus | None:
         return None
     try:
         corpus = msgspec.json.decode(data, type=Corpus)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         place = f"{store.url}/{listing_key(request)}"
         raise DataError(f"{place}: no listing of a corpus ({error}); delete it, and `ten pack` makes it anew") from None
     return corpus if corpus.dataset == request.dataset else None

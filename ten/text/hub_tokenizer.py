@@ -86,7 +86,7 @@ def take_from_store(name: str, cache_dir: Path, store: Store) -> None:
         stored = msgspec.json.decode(data, type=_Stored)
         if not _COMMIT.fullmatch(stored.commit):  # it becomes a part of a path here
             raise msgspec.ValidationError("it names no commit")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{store.url}/{_key(pin)}: no tokenizer ({error}); delete it to have it made anew") from None
     write_atomically(_kept(name, stored.commit, cache_dir), stored.content.encode())
     write_atomically(pin, f"{stored.commit}\n".encode())

@@ -44,7 +44,7 @@ def decode_corpus(data: bytes, name: str) -> Corpus:
     """A corpus from its JSON, called `name` in errors. Raises DataError when it is damaged."""
     try:
         return msgspec.json.decode(data, type=Corpus)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: no listing of a corpus ({error}); delete it to have it made anew") from None
 
 
@@ -150,7 +150,7 @@ def _find_units(store: Store, key: str) -> tuple[Unit, ...] | None:
         return msgspec.json.decode(store.read(key), type=tuple[Unit, ...])
     except MissingInput:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{_place(store, key)}: no list of units ({error}); delete it to have it made anew") from None
 
 

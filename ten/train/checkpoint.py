@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ten.data.cursor import Cursor
-from ten.errors import MissingInput, Resumable, SpecError, TenError
+from ten.errors import DataError, MissingInput, Resumable, SpecError, TenError
 from ten.train import checkpoint_files, random_state, tensor_file
 from ten.train.distributed import World
 from ten.train.mirror import Mirror
@@ -190,7 +190,7 @@ class Checkpoints:
 
 
 def read_state(folder: Path) -> State:
-    """state.json of a checkpoint; SpecError when another version of this program wrote it."""
+    """state.json of a checkpoint; SpecError when another version of this program wrote it, DataError if none did."""
     return _decode_state((folder / _STATE).read_bytes(), folder)
 
 
@@ -199,6 +199,8 @@ def _decode_state(data: bytes, folder: Path) -> State:
         return msgspec.json.decode(data, type=State)
     except msgspec.ValidationError as error:
         raise SpecError(f"{folder}/{_STATE} is of another version ({error}); use the version that wrote it") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{folder}/{_STATE} is damaged ({error}); delete that checkpoint to go on before it") from error
 
 
 def _step(step: int) -> str:

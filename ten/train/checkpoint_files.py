@@ -155,8 +155,10 @@ def decode_seal(data: bytes, name: str) -> Seal:
     """The content of a COMPLETE that is called `name`; DataError when it is damaged or names files elsewhere."""
     try:
         seal = msgspec.json.decode(data, type=Seal)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: {error}") from None
+    if not seal.files:
+        raise DataError(f"{name}: names no file")
     if any(Path(file).name != file for file in seal.files):
         raise DataError(f"{name}: names a file outside of its folder")
     return seal

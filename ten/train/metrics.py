@@ -115,7 +115,7 @@ def last_lines(data: bytes) -> list[StepMetrics]:
     for line in data.split(b"\n")[:-1]:
         try:
             lines.append(msgspec.json.decode(line, type=StepMetrics))
-        except (msgspec.MsgspecError, UnicodeDecodeError):  # cut off at its beginning
+        except (ValueError, RecursionError):  # cut off at its beginning
             lines.clear()
     return lines
 
@@ -128,5 +128,5 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 def _decode(path: Path, line: bytes) -> StepMetrics:
     try:
         return msgspec.json.decode(line, type=StepMetrics)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: a line is no step's metrics ({error}): {line[:80]!r}; move the file away") from error

@@ -169,7 +169,7 @@ def decode_run(data: bytes, name: str) -> RunRecord:
     """The record in the content of a run.json that is called `name`; DataError when it is none."""
     try:
         return msgspec.json.decode(data, type=RunRecord)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{name}: no run record ({error}); put a sound one back, or start another run with --set run=NAME"
         ) from error

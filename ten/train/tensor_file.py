@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ten.errors import DataError
 from ten.train.distributed import World
 from ten.train.sharding import fill, whole
 
@@ -61,10 +62,13 @@ def attend(tensors: Mapping[str, Tensor]) -> None:
 
 
 class StoredTensors:
-    """A safetensors file that rank 0 has: `kinds` says on every rank which tensors it holds, in one order."""
+    """A safetensors file that rank 0 has: `kinds` says on every rank which tensors it holds, in one order.
+
+    Opening one that is damaged raises DataError.
+    """
 
     def __init__(self, path: Path, world: World) -> None:
-        self._file: Any = safe_open(path, framework="pt") if world.is_first else None
+        self._file: Any = _opened(path) if world.is_first else None
         self._world = world
         kinds = msgspec.json.encode(self._kinds() if world.is_first else {})
         self.kinds = msgspec.json.decode(world.bytes_from_first(kinds), type=dict[str, Kind])
@@ -76,6 +80,13 @@ class StoredTensors:
     def _kinds(self) -> dict[str, Kind]:
         slices = {name: self._file.get_slice(name) for name in self._file.keys()}  # noqa: SIM118 - it is no mapping
         return {name: Kind(one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise DataError(f"{path}: no safetensors file ({error}); put a sound copy there") from error
 
 
 def _ordered(tensors: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:

@@ -12,7 +12,7 @@ def test_nothing_else_lies_at_the_root(tracked: list[str]) -> None:
 
 
 def test_tests_mirror_the_package(tracked: list[str]) -> None:
-    own = {"architecture", "docker", "end_to_end", "gpu", "infra", "standins"}
+    own = {"architecture", "docker", "end_to_end", "fuzz", "gpu", "infra", "soak", "standins"}
     packages = {name.split("/")[1] for name in tracked if name.startswith("ten/") and name.count("/") > 1}
     folders = {name.split("/")[1] for name in tracked if name.startswith("tests/") and name.count("/") > 1}
     assert packages <= folders

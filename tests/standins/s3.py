@@ -69,7 +69,8 @@ class S3Stand:
     def __init__(self) -> None:
         with contextlib.ExitStack() as stack:
             self._store_port = stack.enter_context(_serving("tests.standins.s3_moto"))
-            self.port = stack.enter_context(_serving("tests.standins.s3_server", str(self._store_port)))
+            self._server = stack.enter_context(contextlib.ExitStack())
+            self.port = self._server.enter_context(_serving("tests.standins.s3_server", str(self._store_port)))
             self._client = stack.enter_context(contextlib.closing(_client(self.direct)))
             self._stack = stack.pop_all()
 
@@ -82,6 +83,14 @@ class S3Stand:
     def close(self) -> None:
         """End both processes; their ports are free when this returns."""
         self._stack.close()
+
+    def kill(self) -> None:
+        """SIGKILL for the server that clients speak to: connections break, new ones are refused, objects stay."""
+        self._server.close()
+
+    def revive(self) -> None:
+        """Start it anew on its port, with no faults and an empty log."""
+        self._server.enter_context(_serving("tests.standins.s3_server", str(self._store_port), str(self.port)))
 
     @property
     def endpoint(self) -> str:

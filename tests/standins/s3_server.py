@@ -1,4 +1,4 @@
-"""A proxy in front of an object store: `python -m tests.standins.s3_server PORT` prints its own port.
+"""A proxy in front of an object store: `python -m tests.standins.s3_server PORT [OWN]` prints its own port.
 
 It forwards requests as they are to the store on PORT, unless a fault hits them. /_control/ steers it and is never
 logged, slowed down or hit by a fault (`tests.standins.s3.S3Stand` speaks it). The process ends when its standard input
@@ -71,9 +71,9 @@ class Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, store_port: int) -> None:
+    def __init__(self, store_port: int, port: int = 0) -> None:
         self.store_port, self.stage = store_port, Stage()
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", port), Handler)
 
     def server_bind(self) -> None:
         """Bind without asking a name server who we are."""
@@ -231,7 +231,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Stand in front of the store on the port named on the command line until standard input ends."""
-    listener = Listener(int(sys.argv[1]))
+    listener = Listener(*map(int, sys.argv[1:]))
     threading.Thread(target=listener.serve_forever, daemon=True).start()
     sys.stdout.write(f"{listener.server_port}\n")
     sys.stdout.flush()
