@@ -37,6 +37,7 @@ from ten.units import format_count, parse_seconds
 
 log = logging.getLogger(__name__)
 SEEN_EVERY_S = 30.0
+MOST_IN_VAIN = 3
 _LENGTH = ("steps", "tokens", "epochs")
 
 
@@ -62,7 +63,8 @@ def plan_attempt(job: Preparation, ranks: int) -> Attempt:
 
     Where the store is no folder, its newest checkpoint is brought here first, if it is newer than what is here.
     On another number of ranks the global batch keeps its size, unless the job asks for another or it does not divide.
-    Raises SpecError naming the setting that would make it another run, and what `recover` raises.
+    Raises SpecError naming the setting that would make it another run, or where nobody watches and the last attempts
+    were in vain, and what `recover` raises.
     """
     started, folder = now(), run_folder(job.store, job.run_id, job.cache_dir)
     stored = None if job.store.root is not None else StoredRun(job.store, job.run_id)
@@ -71,6 +73,11 @@ def plan_attempt(job: Preparation, ranks: int) -> Attempt:
             stored.look()
         recover(stored, folder, job.spec.checkpoint, leads=number("LOCAL_RANK", 0) == 0)
     record = read_run(folder / "run.json")
+    if record is not None and os.environ.get("TEN_UNATTENDED") and record.in_vain() >= MOST_IN_VAIN:
+        raise SpecError(
+            f"run {folder}: the last {record.in_vain()} attempts have made no step ({record.attempts[-1].reason}), and "
+            "nobody is here to mend that (TEN_UNATTENDED is set): it is not tried again"
+        )
     resolved, train = job.resolved_spec(), job.spec.train
     rows = train.micro_batch_rows * ranks
     micro_batches = train.gradient_accumulation

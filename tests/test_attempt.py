@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,25 @@ def test_a_run_in_a_folder_has_no_mirror(text: Path) -> None:
     with mirrored(plan_attempt(job, 1), job.spec, StopRequest()) as mirror:
         assert mirror is None
     assert "mirror" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_what_was_in_vain_three_times_is_not_tried_again_where_nobody_watches(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = _job(text, "train.steps=9")
+    attempt = _planned(job, 1)
+
+    def ended(*steps: int) -> None:
+        for begun, reached in pairwise(steps):
+            with pytest.raises(Resumable), recorded(plan_attempt(job, 1), job, "cpu", 1, begun) as at:
+                at.append(reached)
+                raise Resumable("the store was away")
+
+    ended(0, 0, 0, 2, 2, 2)
+    monkeypatch.setenv("TEN_UNATTENDED", "1")
+    assert plan_attempt(job, 1).folder == attempt.folder
+    ended(2, 2)
+    with pytest.raises(SpecError, match=r"last 3 attempts have made no step \(the store was away\)"):
+        plan_attempt(job, 1)
+    monkeypatch.delenv("TEN_UNATTENDED")
+    assert plan_attempt(job, 1).folder == attempt.folder

@@ -56,7 +56,7 @@ def container(spec: JobSpec, machine: Candidate) -> list[str]:
         "--ulimit", f"memlock={MEMLOCK}", "--ulimit", f"stack={STACK}",
         "--stop-timeout", str(grace_s), "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
         "--security-opt", "no-new-privileges", "--log-driver", "none", "--env-file", ENVIRONMENT,
-        "--env", "TEN_CACHE_DIR=/data/cache", "--env", f"TEN_IMAGE={spec.image}",
+        "--env", "TEN_CACHE_DIR=/data/cache", "--env", f"TEN_IMAGE={spec.image}", "--env", "TEN_UNATTENDED=1",
         "--volume", f"{DATA}:/data", "--volume", f"{JOB}:/job:ro",
         str(spec.image), verb, f"/job/{JOB_FILE}",
     ]  # fmt: skip

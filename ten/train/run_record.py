@@ -130,6 +130,15 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def _with(self, *attempts: Attempt) -> "RunRecord":
         return msgspec.structs.replace(self, attempts=attempts, total=_total(attempts))
 
+    def in_vain(self) -> int:
+        """How many attempts in a row, up to the last, have ended without a step."""
+        count = 0
+        for attempt in reversed(self.attempts):
+            if attempt.ended is None or attempt.to_step is None or attempt.to_step > attempt.from_step:
+                break
+            count += 1
+        return count
+
     def is_older_than(self, other: "RunRecord") -> bool:
         """Whether `other`, of the same run, knows of later events."""
         return self._age() < other._age()
