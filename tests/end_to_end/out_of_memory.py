@@ -11,8 +11,8 @@ def run(at: int, words: list[str]) -> int:
     """`ten WORD…` with the `at`-th backward pass raising torch.OutOfMemoryError."""
     build = LanguageModel.__init__
 
-    def build_faulty(self: LanguageModel, *given: object) -> None:
-        build(self, *given)  # type: ignore[arg-type]
+    def build_faulty(self: LanguageModel, *given: object, **named: object) -> None:
+        build(self, *given, **named)  # type: ignore[arg-type]
         fail_once(self, at)
 
     LanguageModel.__init__ = build_faulty  # type: ignore[method-assign, assignment]
