@@ -40,12 +40,13 @@ def _run(command: str, store: Path, *more: str) -> str:
     return done.stdout
 
 
-def test_make_demo_packs_trains_and_writes_text(tmp_path: Path) -> None:
+def test_make_demo_packs_trains_and_writes_text_and_a_page(tmp_path: Path) -> None:
     said = subprocess.run(["make", "-n", "demo"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    pack, train, generate = (line for line in said.splitlines() if line.startswith(".venv/bin/ten "))
+    pack, train, generate, report = (line for line in said.splitlines() if line.startswith(".venv/bin/ten "))
     assert "packed" in _run(pack, tmp_path)
     assert "bits per byte" in _run(train, tmp_path, *SHORT, "--set", "train.evaluate_every=0")
     assert _run(generate, tmp_path).startswith("def ")
+    assert "report.html" in _run(report, tmp_path)
 
 
 @pytest.mark.parametrize("command", re.findall(r"^(\.venv/bin/ten .*)$", README, re.MULTILINE))
