@@ -59,6 +59,7 @@ def test_a_wrong_result_fails_the_section(out: Path, monkeypatch: pytest.MonkeyP
     assert "WRONG" in report(out)
 
 
+@pytest.mark.slow
 def test_a_machine_without_our_packages_measures_what_needs_none(out: Path) -> None:
     code = "import sys; sys.modules['msgspec'] = None; from benchmarks import gpu; sys.exit(gpu.main(sys.argv[1:]))"
     words = [*QUICK, "correctness", "models"]

@@ -11,7 +11,7 @@ from ten.model.documents import documents
 from ten.model.presets import ModelSettings, resolve
 
 
-@pytest.mark.parametrize("variant", ["ten", "paper"])
+@pytest.mark.parametrize("variant", ["ten", pytest.param("paper", marks=pytest.mark.slow)])
 def test_a_block_has_no_graph_break_and_keeps_its_results(variant: Any) -> None:
     torch.manual_seed(0)
     config = resolve(ModelSettings(variant=variant, width=16, eigenstates=8))
