@@ -39,7 +39,7 @@ demo: setup ## pack, train, score and sample on this machine: no GPU, no account
 	$(TEN) generate demo-stdlib-nano --prompt "def " --max-tokens 160
 	$(TEN) report demo-stdlib-nano
 
-test: setup lint ## everything that must be green, the image too where one can be built; under fifteen minutes on two cores
+test: setup lint ## everything that must be green, the image too where one can be built; some twenty minutes on two cores
 	$(VENV)/bin/pytest --numprocesses auto --dist loadfile -m "not slow and not gpu"
 	docker/test-image.sh --or-skip
 
