@@ -23,7 +23,7 @@ skip() {
 clean() {
   "${engine}" rm --force "${volume}" >/dev/null 2>&1 || true
   "${engine}" volume rm --force "${volume}" >/dev/null 2>&1 || true
-  rm -rf "${work}" 2>/dev/null || "${run[@]}" --user 0 --volume "${work}:/work" --entrypoint rm "${image}" -rf /work/data
+  rm -rf "${work}" 2>/dev/null || "${run[@]}" --user 0 --volume "${work}:/made" --entrypoint rm "${image}" -rf /made/data
   rm -rf "${work}"
 }
 

@@ -34,6 +34,18 @@ def show_messages() -> None:
 
 
 @contextmanager
+def said_when_slow(log: logging.Logger, after_s: float, words: str, *values: object) -> Iterator[None]:
+    """Within the block, say something when it takes longer than that."""
+    timer = threading.Timer(after_s, log.info, (words, *values))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def progress(label: str, total: float, unit: str, done: float = 0) -> Iterator["tqdm[Any]"]:
     """A progress bar with rate and remaining time; silent when stderr is no terminal."""
     with tqdm(

@@ -1,10 +1,8 @@
 """Examination: every check in its order, each to an end: what a check raises is a finding too."""
 
 import logging
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from ten.doctor.engine import check_engine, check_image, check_runtime
@@ -18,6 +16,7 @@ from ten.doctor.sources import check_hub, check_plan, check_tokenizer
 from ten.doctor.storage import check_clock, check_keys, check_round_trip, check_second_write
 from ten.doctor.subject import Subject
 from ten.errors import SpecError, TenError
+from ten.logs import said_when_slow
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ def _without(name: str, failed: set[str]) -> Verdict | None:
 
 def _checked(name: str, check: Check, subject: Subject) -> Verdict:
     try:
-        with _saying(name):
+        with said_when_slow(log, _SLOW_S, "checking: %s …", name):
             return check(subject)
     except TenError as error:
         return refused(str(error))
@@ -94,15 +93,3 @@ def _checked(name: str, check: Check, subject: Subject) -> Verdict:
         where = f"{Path(last.filename).name}:{last.lineno}"
         told = f"the check itself failed at {where}: {type(error).__name__}: {error}"
         return fail(told, "a bug of ours, or a machine we did not think of: report this line")
-
-
-@contextmanager
-def _saying(name: str) -> Iterator[None]:
-    """Say after two seconds that a check takes its time."""
-    timer = threading.Timer(_SLOW_S, lambda: log.info("checking: %s …", name))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

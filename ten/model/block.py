@@ -1,17 +1,19 @@
 """One block of the model: mix over time, then over channels, each beside the residual stream (torch)."""
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ten.model.documents import Documents
 from ten.model.matrix_mixer import MatrixMixer
-from ten.model.mixer import LayerCarry, PaperMixer, TenMixer
+from ten.model.mixer import LayerCarry, Mixer, PaperMixer, TenMixer
 from ten.model.presets import ModelConfig, Variant
 from ten.model.recompute import Runner, call, recomputed
 from ten.model.start import initialise, weight_std
 
 _NORM_EPSILON = 1e-6
-_MIXERS: dict[Variant, type[TenMixer | MatrixMixer | PaperMixer]] = {
+_MIXERS: dict[Variant, Callable[[ModelConfig], Mixer]] = {
     "ten": TenMixer, "matrix": MatrixMixer, "paper": PaperMixer,
 }  # fmt: skip
 
@@ -28,7 +30,7 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.mixer_norm = normalisation(config)
-        self.mixer: TenMixer | MatrixMixer | PaperMixer = _MIXERS[config.variant](config)
+        self.mixer = _MIXERS[config.variant](config)
         self.mlp_norm = normalisation(config)
         self.mlp = SiLUMLP(config) if config.variant == "paper" else SwiGLU(config)
 

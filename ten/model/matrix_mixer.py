@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ten.model.convolution import convolve
 from ten.model.documents import Documents
-from ten.model.mixer import DECAY_RANGE, INPUT_GATE_BIAS, Evolved, LayerCarry, input_scale
+from ten.model.mixer import Evolved, LayerCarry, SelectiveMixer, input_scale
 from ten.model.presets import ModelConfig
 from ten.model.readout import NormedProjection
 from ten.model.recompute import Runner, call
@@ -18,7 +18,7 @@ from ten.scan.outer import outer_scan
 _NORM_EPSILON = 1e-6
 
 
-class MatrixMixer(nn.Module):
+class MatrixMixer(SelectiveMixer):
     """Outer-product eigenstates: S_t = λ_t S_{t-1} + k_t v_tᵀ, y_t = Re(q_tᴴ S_t), normed and gated, in H heads.
 
     Each of the K complex eigenstates holds D / H values, so that a state is 2 D K / H numbers where `TenMixer` has 2 K
@@ -37,7 +37,7 @@ class MatrixMixer(nn.Module):
         self.taps = nn.Parameter(torch.empty(config.convolution, self.widths[0])) if config.convolution else None
         self.log_memory = nn.Parameter(torch.empty(heads))
         self.phase = nn.Parameter(torch.empty(states))
-        self.output = NormedProjection(config)
+        self.output: NormedProjection = NormedProjection(config)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -54,16 +54,7 @@ class MatrixMixer(nn.Module):
             self.log_memory.copy_(low + middles * (high - low))
             rates = torch.exp(-high * torch.arange(keys, device=self.phase.device) / keys)
             self.phase.copy_(rates.repeat(self.config.heads))
-            _, _, decay, gate = torch.split(self.projection.bias, self.widths)
-            decay.fill_(-math.log(DECAY_RANGE - 1))
-            gate.fill_(INPUT_GATE_BIAS)
-            if self.taps is not None:
-                self.taps.zero_()[0] = 1.0
-
-    def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
-        """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
-        mixed, gate, carry = self.evolve(x, documents, carry)
-        return self.output(mixed, gate), carry
+        self.settle()
 
     def evolve(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, run: Runner = call) -> Evolved:
         """x (B, T, D) → outputs (B, T, H, P), logits of the gate (B, T, D), carry; `run` as in `TenMixer.evolve`.
@@ -98,13 +89,6 @@ class MatrixMixer(nn.Module):
             backend=self.config.backend,
         )
         return mixed, state, taps
-
-    def log_decay(self, logits: Tensor) -> Tensor:
-        """log|λ|: (H,) when fixed, else (B, T, H) = 8 σ(logits) log|λ| from logits (B, T, H)."""
-        fixed = -torch.exp(-self.log_memory)
-        if not self.config.selective:
-            return fixed
-        return DECAY_RANGE * torch.sigmoid(logits.to(fixed.dtype)) * fixed
 
     def _unit(self, x: Tensor) -> Tensor:
         """(B, T, 2K) with the N complex numbers of every head at unit length, in the type that came."""

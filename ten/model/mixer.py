@@ -19,9 +19,9 @@ from ten.model.recompute import Runner, call
 from ten.model.start import PAPER_STD, initialise, spread_phases, weight_std
 from ten.scan import scan
 
-DECAY_RANGE = 8.0
+_DECAY_RANGE = 8.0
 _LEAST_DISSIPATION = 1e-6
-INPUT_GATE_BIAS = 1.0
+_INPUT_GATE_BIAS = 1.0
 _PAPER_GATE_BIAS = -2.0
 _PAPER_MODULATION = 0.1
 
@@ -39,7 +39,51 @@ class LayerCarry(NamedTuple):
 Evolved = tuple[Tensor, Tensor, LayerCarry]  # eigenstates (B, T, 2K), logits of the output gate (B, T, D), carry
 
 
-class TenMixer(nn.Module):
+class Mixer(nn.Module):
+    """A layer that mixes over time: eigenstates that evolve, and the gated read-out of them, `output`."""
+
+    output: nn.Module
+
+    def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
+        """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
+        states, gate, carry = self.evolve(x, documents, carry)
+        return self.output(states, gate), carry
+
+    def evolve(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, run: Runner = call) -> Evolved:
+        """x (B, T, D) → `Evolved`; `run` calls the part that is cheap to compute again."""
+        raise NotImplementedError
+
+
+class SelectiveMixer(Mixer):
+    """One with a decay that may depend on the token, an input gate and a convolution, all of one projection.
+
+    `widths` of the projection: convolved, output gate, decay, input gate; `log_memory` has a value for every decay.
+    """
+
+    config: ModelConfig
+    widths: list[int]
+    projection: nn.Linear
+    taps: nn.Parameter | None
+    log_memory: nn.Parameter
+
+    def settle(self) -> None:
+        """Decays as fixed ones (8 σ(bias) = 1), input gates nearly open, the convolution at the identity."""
+        with torch.no_grad():
+            _, _, decay, gate = torch.split(self.projection.bias, self.widths)
+            decay.fill_(-math.log(_DECAY_RANGE - 1))
+            gate.fill_(_INPUT_GATE_BIAS)
+            if self.taps is not None:
+                self.taps.zero_()[0] = 1.0
+
+    def log_decay(self, logits: Tensor) -> Tensor:
+        """log|λ|: (N,) when fixed, else (B, T, N) = 8 σ(logits) log|λ| from logits (B, T, N). A memory is -1/log|λ|."""
+        fixed = -torch.exp(-self.log_memory)
+        if not self.config.selective:
+            return fixed
+        return _DECAY_RANGE * torch.sigmoid(logits.to(fixed.dtype)) * fixed
+
+
+class TenMixer(SelectiveMixer):
     """The default layer: selective decay, input gate, input scaling, short convolution, output gate; each can be off.
 
     Decay and gates follow RG-LRU (Griffin, arXiv 2402.19427), scaling and the spread of memories LRU (arXiv
@@ -55,7 +99,7 @@ class TenMixer(nn.Module):
         self.taps = nn.Parameter(torch.empty(config.convolution, 2 * states)) if config.convolution else None
         self.log_memory = nn.Parameter(torch.empty(states))
         self.phase = nn.Parameter(torch.empty(states))
-        self.output = CoupledProjection(config)
+        self.output: CoupledProjection = CoupledProjection(config)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -66,17 +110,7 @@ class TenMixer(nn.Module):
         initialise(self.projection, weight_std(self.config, self.config.width))
         nn.init.uniform_(self.log_memory, math.log(self.config.min_memory), math.log(self.config.max_memory))
         spread_phases(self.phase)
-        with torch.no_grad():
-            _, _, decay, gate = torch.split(self.projection.bias, self.widths)
-            decay.fill_(-math.log(DECAY_RANGE - 1))
-            gate.fill_(INPUT_GATE_BIAS)
-            if self.taps is not None:
-                self.taps.zero_()[0] = 1.0
-
-    def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
-        """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
-        states, gate, carry = self.evolve(x, documents, carry)
-        return self.output(states, gate), carry
+        self.settle()
 
     def evolve(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, run: Runner = call) -> Evolved:
         """x (B, T, D) → `Evolved`; `run` calls the part that is cheap to compute again."""
@@ -100,13 +134,6 @@ class TenMixer(nn.Module):
         raw, taps = convolve(raw, self.taps, documents, None if carry is None else carry.taps)
         log_decay = self.log_decay(decay_logits)
         return self._scale(raw, log_decay, gate_logits, documents), log_decay, taps
-
-    def log_decay(self, logits: Tensor) -> Tensor:
-        """log|λ|: (K,) when fixed, else (B, T, K) = 8 σ(logits) log|λ| from logits (B, T, K). A memory is -1/log|λ|."""
-        fixed = -torch.exp(-self.log_memory)
-        if not self.config.selective:
-            return fixed
-        return DECAY_RANGE * torch.sigmoid(logits.to(fixed.dtype)) * fixed
 
     def _scale(self, raw: Tensor, log_decay: Tensor, gate_logits: Tensor, documents: Documents | None) -> Tensor:
         """Inputs (B, T, 2K) of the scan: gated, and scaled so that the states keep their variance at any memory."""
@@ -136,7 +163,7 @@ def input_scale(
     return factor
 
 
-class PaperMixer(nn.Module):
+class PaperMixer(Mixer):
     """The published layer, without its bugs: decays σ(α), frequencies ω, both moved by ±0.1 tanh of the token.
 
     Its gate bias is -2 after initialisation as the paper has it, and it is computed by the exact scan: the published
@@ -152,7 +179,7 @@ class PaperMixer(nn.Module):
         self.modulation = nn.Linear(config.width, 2 * states) if config.selective else None
         self.decay_logit = nn.Parameter(torch.empty(states))
         self.phase = nn.Parameter(torch.empty(states))
-        self.output = CoupledProjection(config)
+        self.output: CoupledProjection = CoupledProjection(config)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -164,11 +191,6 @@ class PaperMixer(nn.Module):
             initialise(self.modulation, PAPER_STD)
         nn.init.uniform_(self.decay_logit, -3.0, -0.1)
         spread_phases(self.phase)
-
-    def forward(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None) -> tuple[Tensor, LayerCarry]:
-        """x (B, T, D) → (B, T, D) and the carry. `documents` None: no document starts in this call."""
-        states, gate, carry = self.evolve(x, documents, carry)
-        return self.output(states, gate), carry
 
     def evolve(self, x: Tensor, documents: Documents | None, carry: LayerCarry | None, run: Runner = call) -> Evolved:
         """As `TenMixer.evolve`; `run` has nothing to call."""

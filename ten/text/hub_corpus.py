@@ -2,9 +2,7 @@
 
 import logging
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -16,6 +14,7 @@ from ten.hub.layout import Selection, Wanted, select_files
 from ten.hub.registry import KnownDataset, known_dataset
 from ten.hub.repository import MAIN, RepositoryFile, list_files, resolve
 from ten.hub.usual_splits import TRAIN
+from ten.logs import said_when_slow
 from ten.text.corpus import FORMATS, STDLIB, Corpus, HubRequest, SourceFile, file_address, make_slug
 
 if TYPE_CHECKING:
@@ -158,19 +157,11 @@ def _bare(dataset: str) -> str:
     return name
 
 
-@contextmanager
-def _told_when_slow(name: HubName) -> Iterator[None]:
+def _told_when_slow(name: HubName) -> AbstractContextManager[None]:
     """Say after a while that the hub is asked for what may have been meant as a path."""
     if name.known is not None:
-        yield
-        return
-    timer = threading.Timer(_SLOW_S, log.info, ("%s: no file or folder here; looking for it at the hub", name.dataset))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+        return nullcontext()
+    return said_when_slow(log, _SLOW_S, "%s: no file or folder here; looking for it at the hub", name.dataset)
 
 
 def _source(file: RepositoryFile, repo: str, commit: str) -> SourceFile:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ten.errors import SpecError
+from ten.train.optimizer import numbered, parameters_of
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -46,14 +47,11 @@ class AdamW8bit:
 
     def state_dict(self) -> dict[str, Any]:
         """States by the parameter's number, a quantised moment as two tensors (`exp_avg.codes`, `exp_avg.scale`)."""
-        numbers = {parameter: number for number, parameter in enumerate(self._parameters())}
-        groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
-        state = {numbers[parameter]: _flat(own) for parameter, own in self._inner.state.items()}
-        return {"state": state, "param_groups": groups}
+        return numbered(self.param_groups, {parameter: _flat(own) for parameter, own in self._inner.state.items()})
 
     def load_state_dict(self, tree: Mapping[str, Any]) -> None:
         """Take the states from a `state_dict`, to the bit; the groups stay as they are."""
-        parameters = list(self._parameters())
+        parameters = list(parameters_of(self.param_groups))
         self._inner.state.clear()
         for number, state in tree["state"].items():
             parameter = parameters[number]
@@ -72,11 +70,8 @@ class AdamW8bit:
         stored.scale.copy_(scale)
         return moment
 
-    def _parameters(self) -> Iterable[nn.Parameter]:
-        return (parameter for group in self.param_groups for parameter in group["params"])
-
     def _stance(self) -> AbstractContextManager[None]:
-        on_cpu = all(parameter.device.type == "cpu" for parameter in self._parameters())
+        on_cpu = all(parameter.device.type == "cpu" for parameter in parameters_of(self.param_groups))
         return torch.compiler.set_stance("force_eager") if on_cpu else nullcontext()
 
 

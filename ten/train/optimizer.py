@@ -4,7 +4,7 @@ torch's Optimizer class imports torch's compiler when it is first built: seconds
 step, for nothing here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -31,6 +31,20 @@ class Optimizer(Protocol):
         """Take the states from a `state_dict`; the groups stay as they are."""
 
 
+def parameters_of(groups: Iterable[Mapping[str, Any]]) -> Iterator[nn.Parameter]:
+    """The parameters of some groups, in the order that numbers them."""
+    return (parameter for group in groups for parameter in group["params"])
+
+
+def numbered(
+    groups: Sequence[Mapping[str, Any]], states: Mapping[nn.Parameter, Mapping[str, Tensor]]
+) -> dict[str, Any]:
+    """A `state_dict`: states by the parameter's number, and the groups with numbers for parameters; not copies."""
+    numbers = {parameter: number for number, parameter in enumerate(parameters_of(groups))}
+    plain = [{**group, "params": [numbers[p] for p in group["params"]]} for group in groups]
+    return {"state": {numbers[p]: state for p, state in states.items()}, "param_groups": plain}
+
+
 class StatefulOptimizer:
     """Groups, and tensors that belong to each parameter; what an update does with them is the subclass's."""
 
@@ -45,9 +59,7 @@ class StatefulOptimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """States by the parameter's number, and the groups with numbers for parameters; not copies."""
-        numbers = {parameter: number for number, parameter in enumerate(self._parameters())}
-        groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
-        return {"state": {numbers[p]: state for p, state in self._state.items()}, "param_groups": groups}
+        return numbered(self.param_groups, self._state)
 
     def load_state_dict(self, tree: Mapping[str, Any]) -> None:
         """Take the states from a `state_dict`, themselves and no copies; the groups stay as they are."""
@@ -58,7 +70,7 @@ class StatefulOptimizer:
         }
 
     def _parameters(self) -> Iterable[nn.Parameter]:
-        return (parameter for group in self.param_groups for parameter in group["params"])
+        return parameters_of(self.param_groups)
 
     def _of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         if parameter not in self._state:

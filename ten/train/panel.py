@@ -89,7 +89,7 @@ class Panel:
                 line.sp = line.status_printer(line.fp)
 
     def _rates(self, metrics: StepMetrics) -> list[str]:
-        mfu = getattr(metrics, "mfu", None)
+        mfu = metrics.mfu
         sparks = f" {sparkline(self._losses)}" if self._sparks and len(self._losses) > 1 else ""
         return [
             f"loss {metrics.loss:.3f}{sparks}",

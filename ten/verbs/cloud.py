@@ -5,7 +5,6 @@ import logging
 import signal
 import sys
 import time
-from pathlib import Path
 
 from ten.cloud.access import has_access, read_access
 from ten.cloud.api import Api
@@ -15,12 +14,12 @@ from ten.cloud.ssh import Host
 from ten.cloud.unit import NAME
 from ten.errors import MissingInput, Resumable, ServiceUnavailable, SpecError, TenError
 from ten.flags import store_address
-from ten.job import JobSpec, load_job
-from ten.job_flags import job_settings
+from ten.job import JobSpec
 from ten.runs_list import RunSummary, list_runs
 from ten.store.opening import open_store
 from ten.store.protocol import Store
 from ten.units import format_seconds
+from ten.verbs.jobs import job_of
 from ten.verbs.terminal import as_json, show
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ def up(arguments: argparse.Namespace) -> int:
     """Rent a droplet for a job and start it there."""
     from ten.cloud.up import choose_lease_token, rent
 
-    spec = _job(arguments)
+    spec = job_of(arguments, "train")
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # else a closed terminal would leave a droplet behind
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     if arguments.dry_run:
@@ -135,11 +134,6 @@ def sizes(arguments: argparse.Namespace) -> int:
             found = api.sizes()
     show(as_json([one for one in found or () if one.gpu]) if arguments.json else describe_sizes(found))
     return 0
-
-
-def _job(arguments: argparse.Namespace) -> JobSpec:
-    path = Path(arguments.job) if arguments.job else None
-    return load_job(path, job_settings(arguments), arguments.set, name="train")
 
 
 def _agree(rental: Rental, yes: bool) -> None:

@@ -1,7 +1,6 @@
 """The verb that looks for what is wrong before it costs anything: doctor."""
 
 import argparse
-from pathlib import Path
 
 import msgspec
 
@@ -11,8 +10,7 @@ from ten.doctor.report import describe_end, describe_finding
 from ten.doctor.subject import Subject
 from ten.doctor.whereabouts import Whereabouts
 from ten.errors import SpecError, TenError
-from ten.job import load_job
-from ten.job_flags import job_settings
+from ten.verbs.jobs import job_of
 from ten.verbs.terminal import as_json, show
 
 
@@ -28,9 +26,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Check a job, this machine and its services; 78 where something fails."""
-    path = Path(arguments.job) if arguments.job else None
     try:
-        subject = Subject(load_job(path, job_settings(arguments), arguments.set, name="train"))
+        subject = Subject(job_of(arguments, "train"))
     except TenError as error:
         return _refuse(error, arguments.json)
     found: list[Finding] = []

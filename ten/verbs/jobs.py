@@ -17,7 +17,7 @@ def plan(arguments: argparse.Namespace) -> int:
     from ten.plan import describe_plan, make_plan
     from ten.preparation import Preparation
 
-    planned = make_plan(Preparation(_job(arguments)), getattr(arguments, "mfu", None))
+    planned = make_plan(Preparation(job_of(arguments)), getattr(arguments, "mfu", None))
     show(as_json(planned) if getattr(arguments, "json", False) else describe_plan(planned))
     return 0
 
@@ -26,7 +26,7 @@ def render(arguments: argparse.Namespace) -> int:
     """Print a job as another engine's file."""
     from ten.render import formats
 
-    show(formats.render(_job(arguments), arguments.to).rstrip("\n"))
+    show(formats.render(job_of(arguments), arguments.to).rstrip("\n"))
     return 0
 
 
@@ -42,7 +42,7 @@ def pack(arguments: argparse.Namespace) -> int:
     from ten.preparation import Preparation
     from ten.train.stopping import StopRequest
 
-    spec, cluster = _job(arguments), RayCluster(arguments.on) if arguments.on else None
+    spec, cluster = job_of(arguments), RayCluster(arguments.on) if arguments.on else None
     job = Preparation(spec if spec.mode == "full" else msgspec.structs.replace(spec, mode="pack"))
     stop = StopRequest()
     with limited(spec, stop), budgeted(spec, stop):
@@ -68,7 +68,7 @@ def train(arguments: argparse.Namespace) -> int:
         return plan(arguments)
     from ten.launch import launch, ranks_here
 
-    spec = _job(arguments)
+    spec = job_of(arguments)
     if (ranks := ranks_here(spec.train)) > 1:
         return launch(arguments.words, ranks, grace_s=parse_seconds(spec.limits.stop_grace))
     from ten import run
@@ -88,6 +88,7 @@ def train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _job(arguments: argparse.Namespace) -> JobSpec:
+def job_of(arguments: argparse.Namespace, name: str | None = None) -> JobSpec:
+    """The job that a command line means; one without a file is called `name`, or as the verb is."""
     path = Path(arguments.job) if arguments.job else None
-    return load_job(path, job_settings(arguments), arguments.set, name=arguments.verb)
+    return load_job(path, job_settings(arguments), arguments.set, name=name or arguments.verb)

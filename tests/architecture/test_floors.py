@@ -57,6 +57,17 @@ def _imports(name: str, tree: ast.Module, modules: dict[str, ast.Module], deferr
     return {module for module in found if module in modules and module not in (name, "ten")}
 
 
+def _importers(package: str, modules: dict[str, ast.Module], *, deferred: bool) -> set[str]:
+    """Modules that import a package of others; `deferred` counts those inside functions too."""
+    return {
+        module
+        for module, tree in modules.items()
+        for node in (ast.walk(tree) if deferred else tree.body)
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == package for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package)
+    }
+
+
 def _floor(module: str) -> int:
     part = module.split(".")[1]
     return next(number for number, names in enumerate(FLOORS) if part in names)
@@ -86,38 +97,18 @@ def test_no_two_modules_import_each_other(modules: dict[str, ast.Module]) -> Non
 
 
 def test_only_marked_modules_import_torch(modules: dict[str, ast.Module]) -> None:
-    direct = {
-        module
-        for module, tree in modules.items()
-        for node in tree.body
-        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "torch" for alias in node.names))
-        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch")
-    }
-    assert direct <= TORCH
+    assert _importers("torch", modules, deferred=False) <= TORCH
     assert set(modules) >= TORCH
 
 
 def test_only_the_interface_of_transformers_imports_it(modules: dict[str, ast.Module]) -> None:
-    direct = {
-        module
-        for module, tree in modules.items()
-        for node in tree.body
-        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "transformers" for alias in node.names))
-        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "transformers")
-    }
+    direct = _importers("transformers", modules, deferred=False)
     assert direct
     assert {module.split(".")[1] for module in direct} == {"hf"}
 
 
 def test_only_the_kernels_import_triton(modules: dict[str, ast.Module]) -> None:
-    direct = {
-        module
-        for module, tree in modules.items()
-        for node in ast.walk(tree)
-        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "triton" for alias in node.names))
-        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "triton")
-    }
-    assert direct == TRITON
+    assert _importers("triton", modules, deferred=True) == TRITON
 
 
 def test_unmarked_modules_do_without_torch(modules: dict[str, ast.Module], root: Path) -> None:
