@@ -1,6 +1,5 @@
 """What a trained run is good for: its held-out loss on any text, and text of its own."""
 
-import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -41,9 +40,9 @@ def evaluate(job: Preparation, run: Run) -> Evaluation:
 
     Raises DataError when the dataset has none.
     """
-    from ten.train.context_loss import loss_by_context
     from ten.train.device import autocast, open_device, resolve_precision
     from ten.train.distributed import World
+    from ten.train.evaluate import held_out_loss
 
     device = open_device(job.spec.train.device)
     precision = resolve_precision(job.spec.train.precision, device)
@@ -57,40 +56,30 @@ def evaluate(job: Preparation, run: Run) -> Evaluation:
                 f"{job.corpus.dataset}: too few documents to hold any out, so there is nothing to score; name other "
                 "text with `ten eval --dataset TEXT`, or train on a dataset with a validation split"
             )
-        by_context = loss_by_context(
-            model.to(device),
-            held_out,
-            seq_len=job.seq_len,
-            world=World(device=device),
-            autocast=partial(autocast, precision, device),
+        loss = held_out_loss(
+            model.to(device), held_out, world=World(device=device), autocast=partial(autocast, precision, device)
         )
-    assert by_context is not None, "nothing asks this evaluation to stop"
-    bits = sum(bucket.nats for bucket in by_context) / math.log(2)
+    assert loss is not None, "nothing asks this evaluation to stop"
     return Evaluation(
         run=run.record.run,
         checkpoint=checkpoint.name,
         dataset=job.corpus.dataset,
-        bits_per_byte=bits / held_out.text_bytes,
-        bits_per_token=bits / held_out.tokens,
-        perplexity=2 ** (bits / held_out.tokens),
+        bits_per_byte=loss.bits_per_byte,
+        bits_per_token=loss.bits / held_out.tokens,
+        perplexity=2 ** (loss.bits / held_out.tokens),
         tokens=held_out.tokens,
         text_bytes=held_out.text_bytes,
-        by_context=by_context,
+        by_context=loss.by_context,
     )
 
 
 def describe(result: Evaluation) -> str:
     """An evaluation for people: one line, and the loss by context."""
-    contexts = [
-        f"{bucket.begin}-{bucket.end - 1}: {bucket.bits_per_token:.3f}"
-        for bucket in result.by_context
-        if bucket.bits_per_token is not None
-    ]
     return (
         f"{result.run} {result.checkpoint} on {result.dataset}: {result.bits_per_byte:.4f} bits per byte "
         f"({result.bits_per_token:.4f} per token, perplexity {result.perplexity:.2f} per token, "
         f"{format_count(result.tokens)} tokens of held-out text)\n"
-        f"bits per token by tokens of context: {'  '.join(contexts)}"
+        f"bits per token by tokens of context: {'  '.join(map(str, result.by_context))}"
     )
 
 

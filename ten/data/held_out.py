@@ -40,7 +40,8 @@ class HeldOut:
         self, recipe: Recipe, fill: Fill, *, seq_len: int, rows: int, max_tokens: int, reset_carry: bool = True
     ) -> None:
         self._recipe, self._fill, self._max_tokens = recipe, fill, max_tokens
-        self._seq_len, self._rows, self._reset_carry = seq_len, rows, reset_carry
+        self.seq_len = seq_len
+        self._rows, self._reset_carry = rows, reset_carry
 
     @cached_property
     def _collected(self) -> "_Stream":
@@ -58,7 +59,7 @@ class HeldOut:
         return len(self._collected.tokens) - 1
 
     def __iter__(self) -> Iterator[HeldOutBatch]:
-        stream, T = self._collected, self._seq_len  # noqa: N806 - shape letter
+        stream, T = self._collected, self.seq_len  # noqa: N806 - shape letter
         count = -(-self.tokens // T)
         for first in range(0, count, self._rows):
             rows = range(first, min(first + self._rows, count))

@@ -95,15 +95,19 @@ class LanguageModel(nn.Module):
         """`loss` of tokens that go on where `carry` ends, and the carry after the T tokens that were read."""
         hidden, carry = self(tokens[:, :-1], starts, carry)
         torch.clear_autocast_cache()  # narrow copies of weights that the graph does not keep: the loss needs the room
-        loss = linear_cross_entropy(
-            hidden.flatten(0, 1),
+        flat = None if weights is None else weights.flatten()
+        return self.head_loss(hidden.flatten(0, 1), tokens[:, 1:].flatten(), flat), carry
+
+    def head_loss(self, hidden: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """What `loss` is from the hidden states on: hidden (N, D), targets (N,) int64, weights (N,) → a scalar."""
+        return linear_cross_entropy(
+            hidden,
             self.embedding.weight,
-            tokens[:, 1:].flatten(),
+            targets,
             vocabulary=self.vocabulary,
-            token_weights=None if weights is None else weights.flatten(),
+            token_weights=weights,
             z_loss=self.z_loss,
         )
-        return loss, carry
 
     def no_decay_names(self) -> set[str]:
         """Parameters that take no weight decay: those for which zero is not the modest choice.

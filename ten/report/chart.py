@@ -52,6 +52,7 @@ class Chart:
     x_name: str
     x_form: Form
     x_low: float = 0.0
+    x_log: bool = False
     whole: bool = False
     """The horizontal axis counts: it has ticks at whole numbers alone."""
     y_form: Form = plain
@@ -69,7 +70,7 @@ def draw(chart: Chart, series: Sequence[Series], name: str) -> Markup:
     """The SVG of a chart whose id is `name`; with its lines told in words for who does not see them."""
     thinned = [thin(one, max(_FEWEST_COLUMNS, _COLUMNS // len(series))) for one in series]
     furthest = max((float(one.x[-1]) for one in thinned if len(one.x)), default=1.0)
-    x = Axis(chart.x_low, max(furthest, chart.x_low + 1e-9), LEFT, WIDTH - RIGHT)
+    x = Axis(chart.x_low, max(furthest, chart.x_low + 1e-9), LEFT, WIDTH - RIGHT, log=chart.x_log)
     values = np.concatenate([np.concatenate([one.low, one.high]) for one in thinned])
     y = around(values, HEIGHT - BOTTOM, TOP, log=chart.log, zero=chart.zero, crop=chart.crop)
     drawn = [_smoothed(one) if chart.smooth else one for one in thinned]
@@ -87,7 +88,7 @@ def draw(chart: Chart, series: Sequence[Series], name: str) -> Markup:
             class_="several" if several else None),
         _ends(drawn, x, y) if several else None,
         class_="chart", role="img", viewBox=f"0 0 {WIDTH} {HEIGHT}", id=name,
-        data_x=f"{x.low},{x.high},{x.begin},{x.end},{chart.x_name}",
+        data_x=f"{x.low},{x.high},{x.begin},{x.end},{chart.x_name},{int(x.log)}",
         data_y=f"{y.low},{y.high},{y.begin},{y.end},{int(y.log)}",
     )  # fmt: skip
 

@@ -83,6 +83,24 @@ def _series(curve: Curve, against: Against, run: RunSource, events: list[Event])
     )
 
 
+def draw_by_context(runs: list[RunSource]) -> Markup | None:
+    """Each run's newest held-out loss over how much of its document a prediction could look back on; None of none."""
+    measured = [run for run in runs if run.history.by_context]
+    if not measured:
+        return None
+    series = []
+    for run in measured:
+        buckets = run.history.by_context
+        bits = np.array([bucket.bits_per_token for bucket in buckets])
+        middle = np.array([(bucket.begin + bucket.end) / 2 for bucket in buckets])
+        series.append(Series(label=run.label, colour=run.colour, x=middle, low=bits, high=bits, mean=bits))
+    least = min(float(one.x[0]) for one in series)
+    chart = Chart(
+        title="held-out by context", x_name="tokens of context", x_form=axis.count, x_low=least, x_log=True, dots=True
+    )
+    return draw(chart, series, "by-context")
+
+
 def _places(against: Against, run: RunSource) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
     """Steps → their places on the axis; None where the run has none."""
     history = run.history

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ten.errors import DataError, MissingInput
+from ten.train.context import ContextLoss
 
 BUCKETS = 512
 """Fewest buckets of a history that has more steps than twice as many."""
@@ -36,6 +37,7 @@ class _Line(msgspec.Struct):
     mfu: float | None = None
     data_wait_s: float | None = None
     held_out_bits_per_byte: float | None = None
+    held_out_by_context: tuple[ContextLoss, ...] = ()
     skipped: Any = None
     rolled_back: Any = None
 
@@ -68,6 +70,8 @@ class History:
     series: dict[str, Extent]
     """Those of `SERIES` that were measured at all."""
     held_out: list[tuple[Position, float]]
+    by_context: tuple[ContextLoss, ...]
+    """The newest held-out loss by context; none where none was measured."""
     marks: dict[str, list[Position]]
     """Where a line says skipped or rolled back."""
     lines: int
@@ -86,6 +90,7 @@ def read_history(path: Path) -> History:
     """
     buckets = _Buckets()
     held_out: list[tuple[Position, float]] = []
+    by_context: tuple[ContextLoss, ...] = ()
     marks: dict[str, list[Position]] = {}
     lines = every = 0
     evaluations = 0
@@ -97,13 +102,14 @@ def read_history(path: Path) -> History:
                 if evaluations % (1 << every) == 0:
                     held_out.append((Position(line.step, line.tokens, line.seconds), line.held_out_bits_per_byte))
                 evaluations += 1
+                by_context = line.held_out_by_context
             if line.skipped or line.rolled_back:
                 _mark(marks, line)
         while len(held_out) > _POINTS:
             held_out, every = held_out[::2], every + 1
     if not lines:
         raise MissingInput(f"{path}: no step yet; a run writes a line with each")
-    return buckets.history(held_out, marks, lines)
+    return History(**buckets.columns(), held_out=held_out, by_context=by_context, marks=marks, lines=lines)
 
 
 def _mark(marks: dict[str, list[Position]], line: _Line) -> None:
@@ -169,8 +175,8 @@ class _Buckets:
         self.count = sum(map(len, self.rows))
         self.stride *= 2
 
-    def history(self, held_out: list[tuple[Position, float]], marks: dict[str, list[Position]], lines: int) -> History:
-        """All that was taken in."""
+    def columns(self) -> dict[str, Any]:
+        """All that was taken in, as a history has it."""
         rows = np.concatenate(self.rows)
         series: dict[str, Extent] = {}
         for number, name in enumerate(SERIES):
@@ -179,10 +185,7 @@ class _Buckets:
                 measured = known > 0
                 mean = np.divide(total, known, out=np.full_like(total, np.nan), where=measured)
                 series[name] = Extent(np.where(measured, low, np.nan), np.where(measured, high, np.nan), mean)
-        return History(
-            steps=rows[:, 0], tokens=rows[:, 1], seconds=rows[:, 2], series=series, held_out=held_out, marks=marks,
-            lines=lines,
-        )  # fmt: skip
+        return {"steps": rows[:, 0], "tokens": rows[:, 1], "seconds": rows[:, 2], "series": series}
 
 
 def _merged(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 // Numbers under the pointer: read back from the lines themselves, so that the page holds them once.
 "use strict";
 for (const svg of document.querySelectorAll("svg.chart")) {
-  const [x0, x1, left, right, unit] = svg.dataset.x.split(",");
+  const [x0, x1, left, right, unit, ratios] = svg.dataset.x.split(",");
   const [y0, y1, bottom, top, log] = svg.dataset.y.split(",").map(Number);
   const number = (value) => Math.abs(value) >= 1e4 || (value && Math.abs(value) < 1e-3)
     ? value.toPrecision(3).replace(/e\+?/, "e") : String(Number(value.toPrecision(4)));
@@ -9,7 +9,10 @@ for (const svg of document.querySelectorAll("svg.chart")) {
     const [power, letter] = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"], [1, ""]].find(([p]) => value >= p) || [1, ""];
     return Number((value / power).toPrecision(4)) + letter;
   };
-  const across = (pixel) => Number(x0) + (pixel - left) / (right - left) * (x1 - x0);
+  const across = (pixel) => {
+    const part = (pixel - left) / (right - left);
+    return Number(ratios) ? x0 * (x1 / x0) ** part : Number(x0) + part * (x1 - x0);
+  };
   const up = (pixel) => {
     const part = (pixel - bottom) / (top - bottom);
     return log ? y0 * (y1 / y0) ** part : y0 + part * (y1 - y0);
@@ -47,7 +50,7 @@ for (const svg of document.querySelectorAll("svg.chart")) {
       const [, y] = line.points.reduce((best, point) => Math.abs(point[0] - at) < Math.abs(best[0] - at) ? point : best);
       return (lines.length > 1 ? line.label[0] + "  " : "") + number(up(y));
     });
-    tip.textContent = [short(across(at)) + (unit === "tokens" ? " tokens" : unit === "spent" ? " $" : unit === "layer" ? "" : " s"), ...near].join("\n");
+    tip.textContent = [short(across(at)) + (unit.startsWith("tokens") ? " tokens" : unit === "spent" ? " $" : unit === "layer" ? "" : " s"), ...near].join("\n");
     const figure = tip.parentElement.getBoundingClientRect();
     const x = event.clientX - figure.left + 14;
     tip.style.left = Math.max(0, Math.min(x, figure.width - tip.offsetWidth)) + "px";

@@ -5,7 +5,7 @@ import hashlib
 from datetime import datetime
 from importlib.resources import files
 
-from ten.report.curves import CURVES, Against, axes, draw_curve
+from ten.report.curves import CURVES, Against, axes, draw_by_context, draw_curve
 from ten.report.events import Event, find_events
 from ten.report.html import Child, Markup, join, tag
 from ten.report.memory import by_depth, by_layer
@@ -121,8 +121,10 @@ def _curves(runs: list[RunSource], events: dict[str, list[Event]]) -> Markup:
             if (svg := draw_curve(curve, one, runs, events)) is not None
         ]
         if drawn:
-            caption = tag("figcaption", tag("b", curve.chart.title), " ", tag("span", curve.about))
-            figures.append(tag("figure", caption, *drawn))
+            figures.append(_figure(curve.chart.title, curve.about, *drawn))
+    if (drawn_by_context := draw_by_context(runs)) is not None:
+        about = "bits per token, after so many of its document"
+        figures.append(_figure("held-out by context", about, drawn_by_context))
     kinds = {event.mark for found in events.values() for event in found}
     marks = [text for kind, text in _MARKS.items() if kind in kinds]
     legend = tag("p", *(named(run) for run in runs), class_="legend") if len(runs) > 1 else None
@@ -136,6 +138,10 @@ def _curves(runs: list[RunSource], events: dict[str, list[Event]]) -> Markup:
         numbers(runs),
         id="training",
     )
+
+
+def _figure(title: str, about: str, *drawn: Markup) -> Markup:
+    return tag("figure", tag("figcaption", tag("b", title), " ", tag("span", about)), *drawn)
 
 
 def _switch(against: list[Against]) -> list[Child]:
@@ -160,11 +166,7 @@ def _memory(runs: list[RunSource]) -> Markup | None:
         )
         heading = tag("h3", named(run)) if len(runs) > 1 else None
         parts.append(tag("div", heading, tag("p", caption, class_="note"), tag("div", *drawn, class_="layers")))
-    depth = tag(
-        "figure",
-        tag("figcaption", tag("b", "half-life by layer"), " ", tag("span", "tokens; median, and the middle 80 %")),
-        by_depth(known),
-    )
+    depth = _figure("half-life by layer", "tokens; median, and the middle 80 %", by_depth(known))
     about = tag(
         "p",
         "A state of eigenvalue λ = |λ|e",

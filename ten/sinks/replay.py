@@ -18,10 +18,12 @@ from ten.errors import DataError, TenError
 from ten.sinks.sink import Sink, open_sink
 from ten.sinks.tail import Line, Tail
 from ten.store.durable import write_atomically
+from ten.train.context import ContextLoss
 from ten.train.run_record import read_run
 
 POLL_S = 2.0
 _POSITION = "position.json"
+_BY_CONTEXT = "held_out_by_context"
 _AXES = ("step", "tokens", "seconds", "rows_sha256", "stored")
 
 
@@ -42,8 +44,12 @@ def replay(sink: Sink, tail: Tail, position: Path) -> None:
 
 
 def measurements(line: Line) -> dict[str, float]:
-    """The numbers of a line that are no axis; a flag is 0 or 1."""
-    return {name: float(value) for name, value in line.items() if name not in _AXES and isinstance(value, int | float)}
+    """The numbers of a line that are no axis; a flag is 0 or 1; the loss of each bucket of context by its name."""
+    numbers = {
+        name: float(value) for name, value in line.items() if name not in _AXES and isinstance(value, int | float)
+    }
+    buckets = msgspec.convert(line.get(_BY_CONTEXT, ()), tuple[ContextLoss, ...])
+    return numbers | {f"{_BY_CONTEXT}/{one.begin}-{one.end - 1}": one.bits_per_token for one in buckets}
 
 
 def told_until(position: Path, from_step: int) -> int:

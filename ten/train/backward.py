@@ -84,23 +84,6 @@ class Backward:
         return loss.detach()
 
 
-@torch.no_grad()
-def summed_nats(
-    model: LanguageModel, tokens: Tensor, starts: Tensor, weights: Tensor, autocast: Autocast, segment: int | None
-) -> Tensor:
-    """Summed nats as `Backward` gives them, without gradients, `segment` tokens of each row at a time (None: all)."""
-    if segment is None:
-        with autocast():
-            return model.loss(tokens, starts, weights)
-    nats = torch.zeros((), dtype=torch.float64, device=tokens.device)
-    carry: Carry | None = None
-    for span in _spans(starts.shape[1], segment):
-        with autocast():
-            loss, carry = model.loss_and_carry(tokens[:, _and_next(span)], starts[:, span], weights[:, span], carry)
-        nats += loss
-    return nats
-
-
 def _by_segments(
     model: LanguageModel,
     tokens: Tensor,
@@ -111,7 +94,7 @@ def _by_segments(
     segment: int,
 ) -> Tensor:
     carries: list[Carry | None] = [None]
-    spans = _spans(starts.shape[1], segment)
+    spans = spans_of(starts.shape[1], segment)
     for span in spans[:-1]:
         with torch.no_grad(), autocast():
             carries.append(model(tokens[:, span], starts[:, span], carries[-1])[1])
@@ -137,7 +120,8 @@ def _run_back(loss: Tensor, leaving: Carry, owed: Sequence[Tensor | None]) -> No
     torch.autograd.backward([loss, *(out for out, _ in pairs)], [None, *(grad for _, grad in pairs)])
 
 
-def _spans(time: int, segment: int) -> list[slice]:
+def spans_of(time: int, segment: int) -> list[slice]:
+    """Segments of a row of `time` tokens, the last one perhaps shorter."""
     return [slice(start, min(start + segment, time)) for start in range(0, time, segment)]
 
 

@@ -1,4 +1,4 @@
-"""Context: how much of its document a prediction can look back on, in buckets of a row."""
+"""Context: how much of its document a prediction can look back on, in buckets of a row; and the held-out loss by it."""
 
 import math
 
@@ -14,13 +14,33 @@ class ContextLoss(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     tokens: int
     """Predictions counted."""
-    bits_per_token: float | None
-    """None where there is none."""
+    bits_per_token: float
 
     @property
-    def nats(self) -> float:
+    def bits(self) -> float:
         """Of all of them together."""
-        return (self.bits_per_token or 0.0) * self.tokens * math.log(2)
+        return self.bits_per_token * self.tokens
+
+    def __str__(self) -> str:
+        return f"{self.begin}-{self.end - 1}: {self.bits_per_token:.3f}"
+
+
+class HeldOutLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """The loss over a held-out text: in up to eight buckets, each of twice the context of the one before."""
+
+    by_context: tuple[ContextLoss, ...]
+    """Without those that no prediction fell into; together all of the text."""
+    text_bytes: int
+
+    @property
+    def bits(self) -> float:
+        """Of the whole text."""
+        return math.fsum(bucket.bits for bucket in self.by_context)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Comparable between tokenizers, which nats per token are not."""
+        return self.bits / self.text_bytes
 
 
 def bucket_edges(seq_len: int) -> list[int]:

@@ -1,18 +1,21 @@
-"""Held-out loss in bits per byte of text: comparable between tokenizers, which nats per token are not."""
+"""Held-out loss: in bits per byte of text, and by how much of its document a prediction can look back on (torch)."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Callable, Iterator
-from itertools import islice
+from functools import partial
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ten.errors import DataError, TrainingDiverged
-from ten.train.backward import Autocast, summed_nats
+from ten.model.documents import steps_in_document
+from ten.train.backward import Autocast, spans_of
+from ten.train.context import ContextLoss, HeldOutLoss, bucket_edges
 from ten.train.distributed import World
 from ten.train.interval import Interval, Timer
 from ten.train.sharding import settle
@@ -21,7 +24,7 @@ from ten.train.stopping import Interrupted, StopRequest
 
 if TYPE_CHECKING:
     from ten.data.held_out import HeldOut, HeldOutBatch
-    from ten.model.lm import LanguageModel
+    from ten.model.lm import Carry, LanguageModel
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +53,8 @@ class Scorer:
         """It was done now."""
         self._timer.mark(now)
 
-    def score(self) -> float | None:
-        """Bits per byte; None when a stop came first, and when there is nothing held out (not `is_possible` then)."""
+    def score(self) -> HeldOutLoss | None:
+        """None when a stop came first, and when there is nothing held out (not `is_possible` then)."""
         if self._held_out is None:
             return None
         world, interrupted = self._stepper.world, torch.zeros(1)
@@ -71,52 +74,33 @@ class Scorer:
             return None
         model, autocast = self._stepper.model, self._stepper.autocast
         segment = self._stepper.backward.segment
-        return bits_per_byte(model, self._held_out, world=world, autocast=autocast, stop=self._stop, segment=segment)
+        return held_out_loss(model, self._held_out, world=world, autocast=autocast, stop=self._stop, segment=segment)
 
 
-def bits_per_byte(
+def held_out_loss(
     model: LanguageModel,
     held_out: HeldOut,
     *,
     world: World,
     autocast: Autocast,
-    stop: Callable[[], bool],
+    stop: Callable[[], bool] = lambda: False,
     segment: int | None = None,
-) -> float | None:
-    """Sum of nats over `held_out` / (bytes of its text · ln 2); None when a rank was asked to stop meanwhile.
+) -> HeldOutLoss | None:
+    """The loss over `held_out` by context; None when a rank was asked to stop.
 
-    Ranks take micro-batches in turn and meet once, at the end; `segment` tokens of a row are worked on at a time (None:
-    all). The model returns to the mode it was in.
+    In evaluation mode and without gradients. Ranks take micro-batches in turn and meet once, at the end; `segment`
+    tokens of a row are worked on at a time (None: all). The model returns to the mode it was in.
+
+    Raises DataError where there is no text, TrainingDiverged where the loss is not finite.
     """
     if not held_out.text_bytes:
         raise DataError("the held-out text is empty; give a data set with a validation split or more documents")
-
-    def nats(tokens: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
-        return summed_nats(model, tokens, starts, weights, autocast, segment)
-
-    sums = summed(model, held_out, nats, 1, world=world, stop=stop)
-    return None if sums is None else float(sums[0] / (held_out.text_bytes * math.log(2)))
-
-
-def summed(
-    model: LanguageModel,
-    held_out: HeldOut,
-    measure: Measure,
-    count: int,
-    *,
-    world: World,
-    stop: Callable[[], bool],
-) -> list[float] | None:
-    """`count` numbers that `measure` gives of each micro-batch, in evaluation mode and without gradients, added up over
-    all of `held_out`; None when a rank was asked to stop meanwhile.
-
-    `measure` takes tokens, starts and weights as `LanguageModel.loss` does. Raises TrainingDiverged where a sum is not
-    finite. The model returns to the mode it was in.
-    """
+    edges = bucket_edges(held_out.seq_len)
+    measure = partial(_sums_of_buckets, model, edges, autocast, segment)
     training = model.training
     model.eval()
     try:
-        *sums, stopped = world.sum(_rank_sums(held_out, measure, count, world, stop)).tolist()
+        *sums, stopped = world.sum(_rank_sums(held_out, measure, 2 * (len(edges) - 1), world, stop)).tolist()
     finally:
         settle(model, world)
         model.train(training)
@@ -124,7 +108,18 @@ def summed(
         return None
     if wrong := [value for value in sums if not math.isfinite(value)]:
         raise TrainingDiverged(f"the held-out loss is {wrong[0]}; lower train.learning_rate and run again")
-    return sums
+    return _in_bits(edges, sums, held_out.text_bytes)
+
+
+def _in_bits(edges: list[int], sums: list[float], text_bytes: int) -> HeldOutLoss:
+    """From nats of each bucket, then its predictions."""
+    count = len(edges) - 1
+    buckets = tuple(
+        ContextLoss(begin=begin, end=end, tokens=round(tokens), bits_per_token=nats / (tokens * math.log(2)))
+        for (begin, end), nats, tokens in zip(pairwise(edges), sums[:count], sums[count:], strict=True)
+        if tokens
+    )
+    return HeldOutLoss(by_context=buckets, text_bytes=text_bytes)
 
 
 @torch.no_grad()
@@ -152,3 +147,39 @@ def _rounds(held_out: HeldOut, ranks: int) -> Iterator[list[HeldOutBatch]]:
     micro_batches = iter(held_out)
     while dealt := list(islice(micro_batches, ranks)):
         yield dealt
+
+
+@torch.no_grad()
+def _sums_of_buckets(
+    model: LanguageModel,
+    edges: list[int],
+    autocast: Autocast,
+    segment: int | None,
+    tokens: Tensor,
+    starts: Tensor,
+    weights: Tensor,
+) -> Tensor:
+    """(2 · buckets,) fp64: nats of each bucket, then its predictions; tensors as `LanguageModel.loss` takes them.
+
+    Every prediction meets the head once, with those of its bucket.
+    """
+    rows, time = starts.shape
+    context = steps_in_document(starts, time, tokens.new_zeros(rows))
+    bucket = torch.bucketize(context, torch.tensor(edges[1:-1], device=context.device), right=True)
+    sums = torch.zeros(2, len(edges) - 1, dtype=torch.float64, device=tokens.device)
+    carry: Carry | None = None
+    for span in spans_of(time, segment or time):
+        with autocast():
+            hidden, carry = model(tokens[:, span], starts[:, span], carry)
+            flat, targets = hidden.flatten(0, 1), tokens[:, span.start + 1 : span.stop + 1].flatten()
+            inside, counted = bucket[:, span].flatten(), weights[:, span].flatten()
+            for number, chosen in enumerate(_members(inside, sums.shape[1])):
+                sums[0, number] += model.head_loss(flat[chosen], targets[chosen], counted[chosen])
+                sums[1, number] += counted[chosen].sum()
+    return sums.flatten()
+
+
+def _members(bucket: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Of each of `count` buckets the positions in it, in order."""
+    order = torch.argsort(bucket, stable=True)
+    return torch.split(order, torch.bincount(bucket, minlength=count).tolist())

@@ -9,6 +9,7 @@ import msgspec
 from ten.errors import DataError, MissingInput
 from ten.model.memory import Level
 from ten.store.durable import write_atomically, writing
+from ten.train.context import ContextLoss, HeldOutLoss
 
 TAIL_BYTES = 64 * 1024
 """Of metrics.jsonl: some 200 steps."""
@@ -40,10 +41,20 @@ class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     rolled_back: int | None = None
     """Step of the checkpoint whose weights were put back after this one."""
     held_out_bits_per_byte: float | None = None
+    held_out_by_context: tuple[ContextLoss, ...] = ()
+    """The same loss by how much of its document a prediction can look back on; on steps that were evaluated."""
     memory: Level = "keep"
     """Level of `train.memory` that the step was taken at."""
     stored: int | None = None
     """Step of the newest checkpoint in a store that is no folder, when this line was written."""
+
+    def scored(self, score: HeldOutLoss | None) -> "StepMetrics":
+        """The same with a held-out loss, if there is one."""
+        if score is None:
+            return self
+        return msgspec.structs.replace(
+            self, held_out_bits_per_byte=score.bits_per_byte, held_out_by_context=score.by_context
+        )
 
 
 class MetricsLog:

@@ -14,6 +14,7 @@ from ten.data.rows import rows_sha256
 from ten.errors import ServiceUnavailable, SpecError, TenError
 from ten.train.batches import Batches
 from ten.train.checkpoint import Checkpoints, Position
+from ten.train.context import HeldOutLoss
 from ten.train.evaluate import Scorer
 from ten.train.heartbeat import SAVE_S, START_S, Heartbeat
 from ten.train.interval import Interval, Timer
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from ten.data.supply import Supply
     from ten.train.compilation import Compilation
     from ten.train.samples import Sampler
-
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +150,9 @@ class Training:
         due = self._scorer.is_due(self.position.step, self._clock())
         if not self.world.from_first(due):
             return metrics
-        value = self._evaluate()
+        score = self._evaluate()
         self._scorer.mark(self._clock())
-        return msgspec.structs.replace(metrics, held_out_bits_per_byte=value)
+        return metrics.scored(score)
 
     def record(self, metrics: StepMetrics) -> None:
         """Append the step to metrics.jsonl."""
@@ -195,22 +195,22 @@ class Training:
             last = None
         value = last.held_out_bits_per_byte if last else None
         if self.world.from_first(value is None):
-            value = self._evaluate()
-            if value is None and self._scorer.is_possible:
+            score = self._evaluate()
+            if score is None and self._scorer.is_possible:
                 raise self.leave()
+            value = None if score is None else score.bits_per_byte
             if self._metrics and last:
-                self._metrics.amend(msgspec.structs.replace(last, held_out_bits_per_byte=value))
+                self._metrics.amend(last.scored(score))
         self.world.barrier()
-        loss = last.loss if last else None
         return Outcome(
             position=self.position,
-            loss=loss,
+            loss=last.loss if last else None,
             held_out_bits_per_byte=value,
             checkpoint=folder,
             waited_share=self.waited_share,
         )
 
-    def _evaluate(self) -> float | None:
+    def _evaluate(self) -> HeldOutLoss | None:
         with self._beat.doing("evaluating", self._data_patience_s):
             if self._sampler is not None:
                 self._sampler.take(self.position.step, self.position.tokens)

@@ -34,7 +34,7 @@ TORCH = {
     "ten.model.readout", "ten.model.recompute", "ten.model.start", "ten.scan", "ten.scan.auto", "ten.scan.chunked",
     "ten.scan.eigenvalues", "ten.scan.fused", "ten.scan.operator", "ten.scan.outer", "ten.scan.outer_reference",
     "ten.scan.reference", "ten.train.adamw", "ten.train.adamw8bit", "ten.train.backward", "ten.train.checkpoint",
-    "ten.train.compilation", "ten.train.context_loss", "ten.train.device", "ten.train.distributed",
+    "ten.train.compilation", "ten.train.device", "ten.train.distributed",
     "ten.train.evaluate", "ten.train.levels", "ten.train.loop", "ten.train.mending", "ten.train.muon",
     "ten.train.named_tensors", "ten.train.optim", "ten.train.optimizer", "ten.train.outcome", "ten.train.prefetch",
     "ten.train.random_state", "ten.train.rehearsal", "ten.train.samples", "ten.train.sharding", "ten.train.step",

@@ -26,7 +26,9 @@ def _ten(*words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
 
 def test_eval_gives_the_score_that_training_gave(trained: Bundle) -> None:
     result = json.loads(_ten("eval", "--store", str(trained.store), "--json").stdout)
-    assert result["bits_per_byte"] == pytest.approx(trained.metrics()[-1].held_out_bits_per_byte, rel=1e-5)
+    last = trained.metrics()[-1]
+    assert result["bits_per_byte"] == pytest.approx(last.held_out_bits_per_byte, rel=1e-5)
+    assert [one["tokens"] for one in result["by_context"]] == [one.tokens for one in last.held_out_by_context]
     assert result["checkpoint"] == "step-00000006"
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import random
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -56,6 +57,10 @@ def _line(step: int, steps: int, chance: random.Random) -> dict[str, object]:
     }  # fmt: skip
     if step % max(1, steps // 10) == 0:
         line["held_out_bits_per_byte"] = loss / 3
+        line["held_out_by_context"] = [
+            {"begin": begin, "end": end, "tokens": 100, "bits_per_token": loss + 8 / end}
+            for begin, end in pairwise((0, 4, 8, 16, 32, 64, 128, 256, 512))
+        ]
     if step == steps // 2:
         line["skipped"] = "loss 9.1, above 4.2"
     return line

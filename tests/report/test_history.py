@@ -66,6 +66,17 @@ def test_evaluations_are_thinned_evenly_only_when_they_are_thousands(tmp_path: P
     assert len(set(np.diff(steps))) == 1
 
 
+def test_the_newest_evaluation_is_kept_by_context(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert read_history(_write(path, [1.0] * 3)).by_context == ()
+    for bits in (4.0, 2.0):
+        bucket = {"begin": 0, "end": 8, "tokens": 5, "bits_per_token": bits}
+        more = _write(tmp_path / "more.jsonl", [1.0], held_out_bits_per_byte=1.0, held_out_by_context=[bucket])
+        path.write_bytes(path.read_bytes() + more.read_bytes())
+    path.write_bytes(path.read_bytes() + _write(tmp_path / "more.jsonl", [1.0]).read_bytes())
+    assert [one.bits_per_token for one in read_history(path).by_context] == [2.0]
+
+
 def test_places_between_buckets_are_interpolated(tmp_path: Path) -> None:
     history = read_history(_write(tmp_path / "metrics.jsonl", [1.0] * 5000))
     place = history.at_step(2501)

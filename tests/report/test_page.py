@@ -50,6 +50,7 @@ def test_a_page_has_every_curve_on_every_axis_and_every_layer(tmp_path: Path) ->
     page = _page(make_run(tmp_path / "tale", layers=3))
     ids = {svg.get("id") for svg in _tags(page, "svg")}
     assert ids >= {f"{curve.key}-{against}" for curve in CURVES for against in ("tokens", "seconds", "dollars")}
+    assert "by-context" in ids
     assert len([svg for svg in _tags(page, "svg") if svg.get("class") == "layer"]) == 3
     for text in ("NVIDIA L40S", "stopped by SIGTERM", "killed", "spike: step skipped", "restart", "upon a time 300",
                  "ten:cuda", "580.1", "A processor", "32.0 GiB", "train.seed"):  # fmt: skip
@@ -186,11 +187,11 @@ def test_in_a_browser_it_is_whole_quiet_and_alone(tmp_path: Path) -> None:
     keys = [curve.key for curve in CURVES]
     with Browser(tmp_path / "profile") as browser:
         browser.open(page)
-        assert browser.ask(_VISIBLE) == [*(f"{key}-tokens" for key in keys), "depth"]
+        assert browser.ask(_VISIBLE) == [*(f"{key}-tokens" for key in keys), "by-context", "depth"]
         light, picture = browser.ask(_COLOURS), browser.picture()
         for against in ("seconds", "dollars"):
             browser.ask(f"document.getElementById('against-{against}').click()")
-            assert browser.ask(_VISIBLE) == [*(f"{key}-{against}" for key in keys), "depth"]
+            assert browser.ask(_VISIBLE) == [*(f"{key}-{against}" for key in keys), "by-context", "depth"]
         box = browser.ask("(() => { const b = document.getElementById('loss-dollars').getBoundingClientRect();"
                           "return [b.x + b.width / 2, b.y + b.height / 2]; })()")  # fmt: skip
         browser.point(*box)

@@ -53,6 +53,11 @@ def test_numbers_are_measurements_and_nothing_else() -> None:
     }
 
 
+def test_the_loss_by_context_is_a_measurement_a_bucket() -> None:
+    buckets = [{"begin": 0, "end": 4, "tokens": 9, "bits_per_token": 3.5}]
+    assert measurements({"step": 3, "held_out_by_context": buckets}) == {"held_out_by_context/0-3": 3.5}
+
+
 def test_an_unknown_sink_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no sink is called 'pigeon'"):
         open_sink("pigeon", tmp_path, "run", {}, 0)

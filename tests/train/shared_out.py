@@ -21,7 +21,7 @@ from ten.model.presets import ModelSettings, resolve
 from ten.train import sharding
 from ten.train.checkpoint import Checkpoints, Position
 from ten.train.distributed import World, open_world
-from ten.train.evaluate import bits_per_byte
+from ten.train.evaluate import held_out_loss
 from ten.train.named_tensors import load_weights, model_tensors
 from ten.train.optim import build_optimizer
 from ten.train.settings import CheckpointSettings, Sharding, TrainSettings
@@ -97,6 +97,7 @@ class Text:
     """One micro-batch more than there are ranks."""
 
     text_bytes = 100
+    seq_len = T
 
     def __iter__(self) -> Iterator[HeldOutBatch]:
         for number in range(ranks() + 1):
@@ -106,7 +107,8 @@ class Text:
 
 def score(own: Stepper) -> float | None:
     text = cast(HeldOut, Text())
-    return bits_per_byte(own.model, text, world=own.world, autocast=nullcontext, stop=lambda: False)
+    loss = held_out_loss(own.model, text, world=own.world, autocast=nullcontext)
+    return None if loss is None else loss.bits_per_byte
 
 
 def save_and_load(ours: Stepper, choice: Sharding, plain: World, folder: Path) -> list[str]:

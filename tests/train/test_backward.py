@@ -13,7 +13,7 @@ from ten.errors import SpecError
 from ten.model.lm import LanguageModel
 from ten.model.memory import LEVELS, Level
 from ten.model.presets import ModelConfig
-from ten.train.backward import Backward, summed_nats
+from ten.train.backward import Backward
 from ten.train.settings import Memory, TrainSettings
 
 B, T, VOCABULARY = 2, 14, 37
@@ -135,16 +135,6 @@ def test_nats_have_no_gradient_from_tokens_after_them() -> None:
     torch.testing.assert_close(
         gradients(model, "keep", batches=[(tokens[:, :11], starts[:, :10])]), found, rtol=1e-9, atol=1e-11
     )
-
-
-@pytest.mark.parametrize("segment", [None, 1, 6, T])
-def test_evaluation_by_segments_gives_the_nats_of_whole_rows(segment: int | None) -> None:
-    model, (tokens, starts) = build(CONFIGS["positions"]), rows()
-    weights = torch.rand(B, T, dtype=torch.float64)
-    wanted = model.loss(tokens, starts, weights)
-    found = summed_nats(model, tokens, starts, weights, nullcontext, segment)
-    assert not found.requires_grad
-    torch.testing.assert_close(found, wanted.detach(), rtol=1e-12, atol=0)
 
 
 def test_levels_end_with_the_way_out() -> None:

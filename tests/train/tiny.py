@@ -56,11 +56,16 @@ class TinyModel(nn.Module):
             self.mix.bias.zero_()
         self.dropout = dropout
 
+    def forward(self, tokens: Tensor, starts: Tensor | None = None, carry: None = None) -> tuple[Tensor, None]:
+        return F.dropout(self.embedding[tokens], self.dropout, self.training), None
+
     def loss(self, tokens: Tensor, starts: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
-        hidden = F.dropout(self.embedding[tokens[:, :-1]], self.dropout, self.training)
-        logits = self.mix(hidden) @ self.embedding.T
-        nats = F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
-        return (nats if weights is None else nats * weights.flatten()).sum()
+        hidden = self(tokens[:, :-1])[0].flatten(0, 1)
+        return self.head_loss(hidden, tokens[:, 1:].flatten(), None if weights is None else weights.flatten())
+
+    def head_loss(self, hidden: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        nats = F.cross_entropy((self.mix(hidden) @ self.embedding.T).float(), targets, reduction="none")
+        return (nats if weights is None else nats * weights).sum()
 
 
 def tiny_model(seed: int = 0, dropout: float = 0.1) -> LanguageModel:
@@ -102,6 +107,7 @@ class TinyHeldOut:
 
     text_bytes = 100
     tokens = 5 * T
+    seq_len = T
 
     def __iter__(self) -> Iterator[HeldOutBatch]:
         for number in range(2):
