@@ -10,6 +10,8 @@ import msgspec
 WINDOW = 128
 """Steps that a step is compared with; none is judged before as many were taken."""
 DEVIATIONS = 6.0
+LEAST_RATIO = {"loss": 1.0, "gradient norm": 2.0}
+"""Times the mean that a spike is at least. Norms have a long tail, and clipping makes the same step of most of it."""
 CROWD, WITHIN = 3, 16
 """So many skipped steps among so many are no accident of the data: the weights are on their way to divergence."""
 MOST_ROLLBACKS = 3
@@ -29,7 +31,8 @@ class SpikeHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spikes:
-    """Judges each step by those before it: a spike is beyond mean + 6 standard deviations of the last 128.
+    """Judges each step by those before it: a spike is beyond mean + 6 standard deviations of the last 128; and a
+    gradient norm is none below twice their mean.
 
     Spikes count among the steps that later ones are compared with: where losses are higher from now on, because the
     text is, a few steps are skipped and no more.
@@ -88,5 +91,5 @@ def _excess(what: str, value: float, before: Iterable[float]) -> str | None:
         return None
     mean = fmean(known)
     deviation = sqrt(fmean((one - mean) ** 2 for one in known))  # statistics' own takes ten times as long, every step
-    most = mean + max(DEVIATIONS * deviation, _ROUNDING * mean)
+    most = max(mean + max(DEVIATIONS * deviation, _ROUNDING * mean), LEAST_RATIO[what] * mean)
     return f"{what} {value:.4g}, above {most:.4g}" if value > most else None
