@@ -17,6 +17,7 @@ from ten.train.heartbeat import Heartbeat
 from ten.train.ranks import number
 from ten.train.stacks import keep_stacks
 from ten.train.stopping import StopRequest
+from ten.train.threads import calm_threads
 from ten.trainer import open_training
 
 if TYPE_CHECKING:
@@ -67,16 +68,17 @@ def _train(
     stack: ExitStack,
 ) -> "Outcome":
     beat = Heartbeat(lambda: stop.polled_at)
-    run, attempt = open_training(job, attempt, fill, stop=stop, beat=beat, mirror=mirror, stack=stack)
+    calm_threads(job.spec.train.threads)
     from ten.train.device import named_faults
     from ten.train.distributed import named_losses
     from ten.train.loop import train as train_loop
 
-    if run.world.is_first:
-        _keep_record(job, attempt, run, stop, mirror, stack)
-    keep = partial(keep_stacks, attempt.folder, packer=packer)
     with ExitStack() as guards:
         guards.enter_context(named_faults())
+        run, attempt = open_training(job, attempt, fill, stop=stop, beat=beat, mirror=mirror, stack=stack)
+        if run.world.is_first:
+            _keep_record(job, attempt, run, stop, mirror, stack)
+        keep = partial(keep_stacks, attempt.folder, packer=packer)
         guards.enter_context(named_losses(run.world))
         guards.enter_context(stop.handling())
         guards.enter_context(watched(job.spec, stop))

@@ -19,7 +19,6 @@ from ten.preparation import Preparation
 from ten.train.heartbeat import LEAST_S, Heartbeat
 from ten.train.interval import Interval
 from ten.train.stopping import StopRequest
-from ten.train.threads import calm_threads
 from ten.units import parse_seconds
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ def open_training(
 
     Raises SpecError where ranks read other data or the checkpoint is of another spec, and what the parts raise.
     """
-    calm_threads(job.spec.train.threads)
     import torch
 
     from ten.train.compilation import open_compilation
@@ -70,6 +68,7 @@ def open_training(
     model, optimizer, world = _open_model(job, world)
     checkpoints = _open_checkpoints(job, attempt, model, optimizer, world, mirror)
     position = checkpoints.restore()
+    optimizer.prepare()
     attempt = _measured(attempt, job, fill, world)
     loader = stack.enter_context(closing(_open_loader(job, attempt, fill, position.cursor, world)))
     backward = _open_backward(job, attempt, resolve_precision(settings.precision, device, settings.weights), world)

@@ -140,3 +140,20 @@ def test_a_gpu_that_fails_is_named_and_the_run_goes_on_from_its_checkpoint(bundl
     assert "Traceback" not in run.stderr
     assert [path.name for path in complete(bundle.store / "runs/r/checkpoints")] == ["step-00000002"]
     assert "the GPU failed" in (_last(bundle).reason or "")
+
+
+SHORT = """
+import torch
+from ten.train.adamw import AdamW
+def short(self):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 7.20 GiB (injected).")
+AdamW.prepare = short
+"""
+
+
+def test_an_optimizer_that_does_not_fit_is_named_before_the_first_step_with_the_ways_out(bundle: Bundle) -> None:
+    run = _train(bundle, SHORT)
+    assert run.returncode == 78, run.stderr
+    assert "ten: out of device memory: CUDA out of memory. Tried to allocate 7.20 GiB" in run.stderr
+    assert "train.optimizer=adamw8bit" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -34,6 +34,9 @@ class AdamW8bit:
         self._torchao = _import_torchao()
         self._inner = self._torchao.AdamW8bit(own, lr=lr, betas=betas, eps=eps, bf16_stochastic_round=True)
 
+    def prepare(self) -> None:
+        """Nothing: torchao makes the moments in the first step."""
+
     def zero_grad(self) -> None:
         """Forget all gradients."""
         self._inner.zero_grad()

@@ -61,9 +61,18 @@ def autocast_of(settings: TrainSettings, device: torch.device) -> Callable[[], A
 
 @contextmanager
 def named_faults() -> Iterator[None]:
-    """Raise Resumable for what torch raises when a GPU fails: its memory is lost, so that nothing more can be saved."""
+    """Raise Resumable for what torch raises when a GPU fails: its memory is lost, so that nothing more can be saved.
+
+    And SpecError where the device has too little memory for what no level of `train.memory` makes smaller.
+    """
     try:
         yield
+    except torch.OutOfMemoryError as error:
+        raise SpecError(
+            f"out of device memory: {str(error).splitlines()[0]} `ten plan` says what the weights and the optimizer "
+            "take: choose a smaller model, --set train.optimizer=adamw8bit or --set train.weights=bf16, or another "
+            "card. What was trained since the last checkpoint is lost; earlier ones are sound"
+        ) from error
     except torch.AcceleratorError as error:
         raise Resumable(
             f"the GPU failed: {str(error).splitlines()[0]}. What was trained since the last checkpoint is lost; run "

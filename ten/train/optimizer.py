@@ -18,6 +18,9 @@ class Optimizer(Protocol):
     def param_groups(self) -> list[dict[str, Any]]:
         """Groups with `params`, `weight_decay` and `lr`; every step sets the last."""
 
+    def prepare(self) -> None:
+        """Make what an update keeps now, so that a lack of memory shows before the first step and not within it."""
+
     def zero_grad(self) -> None:
         """Forget all gradients."""
 
@@ -51,6 +54,11 @@ class StatefulOptimizer:
     def __init__(self, groups: Iterable[Mapping[str, Any]], *, lr: float) -> None:
         self.param_groups: list[dict[str, Any]] = [{"lr": lr, **group} for group in groups]
         self._state: dict[nn.Parameter, dict[str, Tensor]] = {}
+
+    def prepare(self) -> None:
+        """Make every state that is not there yet."""
+        for parameter in self._parameters():
+            self._of(parameter)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -91,6 +99,11 @@ class Joined:
     def param_groups(self) -> list[dict[str, Any]]:
         """The groups of all parts."""
         return [group for part in self._parts for group in part.param_groups]
+
+    def prepare(self) -> None:
+        """Let every part make its states."""
+        for part in self._parts:
+            part.prepare()
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

@@ -108,3 +108,17 @@ def test_moments_of_bf16_weights_are_those_of_fp32(kind: str) -> None:
         optimizer.step()
         states.append(optimizer.state_dict()["state"][0])
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def test_what_is_prepared_is_all_there_and_changes_no_update() -> None:
+    mine, theirs = _parameters(0), _parameters(0)
+    own, plain = _joined(*mine), _joined(*theirs)
+    own.prepare()
+    assert sorted(own.state_dict()["state"]) == [0, 1, 2, 3, 4]
+    for optimizer, parts in ((own, mine), (plain, theirs)):
+        _give_gradients([*parts[0], *parts[1]], 0)
+        optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip([*mine[0], *mine[1]], [*theirs[0], *theirs[1]], strict=True))
+    moments = own.state_dict()["state"]
+    own.prepare()
+    assert all(own.state_dict()["state"][n][kind] is t for n, state in moments.items() for kind, t in state.items())
