@@ -46,13 +46,17 @@ WARMUP = 0.05
 AHEAD_OF_PAPER, BEHIND_TRANSFORMER, SAME_SIZE = 0.10, 0.01, 0.02
 HELD_OUT_BYTES = 1 << 15
 FIRST, SECOND = Rung(64, 2, 32, 144, 4, 128, 8, 150), Rung(96, 3, 48, 208, 4, 128, 8, 150)
+THIRD, FOURTH = Rung(128, 4, 64, 320, 4, 256, 8, 300), Rung(128, 4, 64, 320, 4, 512, 8, 1500)
 LADDER = (
     FIRST,
     FIRST._replace(steps=450),
     SECOND,
     SECOND._replace(steps=450),
-    Rung(128, 4, 64, 320, 4, 512, 8, 1500),
-    Rung(128, 4, 64, 320, 4, 512, 8, 6000),
+    FIRST._replace(steps=1500),
+    THIRD,
+    SECOND._replace(steps=1500),
+    FOURTH,
+    FOURTH._replace(steps=6000),
 )
 QUICK = (Rung(96, 3, 48, 208, 4, 256, 8, 300),)
 GPU = tuple(Rung(768, 18, 192, 2048, 6, 1024, 32, steps) for steps in (500, 2000))
