@@ -23,9 +23,9 @@ def matrix_parameters(config: ModelConfig) -> int:
     """Parameters in hidden matrices: those that take weight decay, and may have another optimizer and type."""
     width, states = config.width, config.eigenstates
     if config.variant == "matrix":
-        mixer = width * _projected(config) + width**2
+        mixer = width * projected(config) + width**2
     elif config.variant == "ten":
-        mixer = width * (_projected(config) + 2 * states)
+        mixer = width * (projected(config) + 2 * states)
     else:
         mixer = width * (4 * states + width + 2 * states * config.selective)
     return config.layers * (mixer + _mlp_matrices(config))
@@ -38,7 +38,9 @@ def forward_flops_per_token(config: ModelConfig, vocab_size: int) -> int:
     one is looked up, the others are folded into a weight once in a pass.
     """
     idle = config.positions * config.width + config.layers * _coupling(config)
-    scan = config.eigenstates * (_OUTER_SCAN_FLOPS * _values(config) if config.variant == "matrix" else _SCAN_FLOPS)
+    scan = config.eigenstates * (
+        _OUTER_SCAN_FLOPS * state_values(config) if config.variant == "matrix" else _SCAN_FLOPS
+    )
     scan *= config.layers
     return 2 * (parameters(config, vocab_size) - idle) + scan
 
@@ -50,22 +52,38 @@ def flops_per_token(config: ModelConfig, vocab_size: int) -> int:
 
 def state_bytes(config: ModelConfig) -> int:
     """Bytes handed on for one sequence, whatever its length: eigenstates, convolution taps and a position."""
-    states = 2 * config.eigenstates * _values(config)
-    taps = max(config.convolution - 1, 0) * _convolved(config)
+    states = 2 * config.eigenstates * state_values(config)
+    taps = max(config.convolution - 1, 0) * convolved(config)
     position = _INT64_BYTES if config.positions else 0
     return config.layers * (states + taps) * _FLOAT32_BYTES + position
 
 
+def projected(config: ModelConfig) -> int:
+    """Outputs of the one projection of `ten` and `matrix`."""
+    decays = config.heads if config.variant == "matrix" else config.eigenstates
+    return convolved(config) + config.width + decays * (config.selective + config.input_gate)
+
+
+def convolved(config: ModelConfig) -> int:
+    """Channels of the convolution."""
+    return 4 * config.eigenstates + config.width if config.variant == "matrix" else 2 * config.eigenstates
+
+
+def state_values(config: ModelConfig) -> int:
+    """Numbers in each real and imaginary part of an eigenstate."""
+    return config.width // config.heads if config.variant == "matrix" else 1
+
+
 def _ten_layer(config: ModelConfig) -> int:
-    mixer = (config.width + 1) * _projected(config) + config.convolution * _convolved(config) + _recurrence(config)
+    mixer = (config.width + 1) * projected(config) + config.convolution * convolved(config) + _recurrence(config)
     return 2 * _norm(config) + mixer + _mlp_matrices(config)
 
 
 def _matrix_layer(config: ModelConfig) -> int:
     width = config.width
-    mixer = (width + 1) * _projected(config) + config.convolution * _convolved(config) + width**2
+    mixer = (width + 1) * projected(config) + config.convolution * convolved(config) + width**2
     eigenvalues = config.heads + config.eigenstates
-    return 2 * _norm(config) + mixer + eigenvalues + _values(config) + _mlp_matrices(config)
+    return 2 * _norm(config) + mixer + eigenvalues + state_values(config) + _mlp_matrices(config)
 
 
 def _paper_layer(config: ModelConfig) -> int:
@@ -75,24 +93,8 @@ def _paper_layer(config: ModelConfig) -> int:
     return 2 * _norm(config) + mixer + _mlp_matrices(config) + config.mlp_width + width
 
 
-def _projected(config: ModelConfig) -> int:
-    """Outputs of the one projection of `ten` and `matrix`."""
-    decays = config.heads if config.variant == "matrix" else config.eigenstates
-    return _convolved(config) + config.width + decays * (config.selective + config.input_gate)
-
-
 def _mlp_matrices(config: ModelConfig) -> int:
     return (2 if config.variant == "paper" else 3) * config.width * config.mlp_width
-
-
-def _values(config: ModelConfig) -> int:
-    """Numbers in each real and imaginary part of an eigenstate."""
-    return config.width // config.heads if config.variant == "matrix" else 1
-
-
-def _convolved(config: ModelConfig) -> int:
-    """Channels of the convolution."""
-    return 4 * config.eigenstates + config.width if config.variant == "matrix" else 2 * config.eigenstates
 
 
 def _recurrence(config: ModelConfig) -> int:

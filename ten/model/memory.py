@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from ten.model.activations import block_kept, block_kept_by_select, block_working, shared_kept
-from ten.model.cost import parameters, state_bytes
+from ten.model.cost import parameters, projected, state_bytes
 from ten.model.presets import ModelConfig, padded_vocabulary
 
 Level = Literal["keep", "select", "recompute", "segments"]
@@ -61,11 +61,6 @@ class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
         return sum(msgspec.structs.astuple(self))
 
 
-def has_formula(config: ModelConfig) -> bool:
-    """Whether what the variant keeps has been counted."""
-    return config.variant != "matrix"
-
-
 def training_memory(
     config: ModelConfig,
     vocabulary: int,
@@ -83,7 +78,7 @@ def training_memory(
 ) -> MemoryEstimate:
     """The most that one step takes on one of `shards` devices that share weights, gradients and optimizer.
 
-    For the variants that `has_formula` knows. Rows of `seq_len` tokens; `accumulates`: whether gradients of earlier
+    Rows of `seq_len` tokens; `accumulates`: whether gradients of earlier
     micro-batches are there already. Bytes of all weights, and of the optimizer's state: None for float32 and AdamW.
     """
     stored = _FLOAT32 * parameters(config, vocabulary) if weight_bytes is None else weight_bytes
@@ -141,7 +136,7 @@ def _loss_working(config: ModelConfig, vocabulary: int, tokens: int, size: int, 
 def _block_working(config: ModelConfig, level: Level, tokens: int, size: int, device: str) -> int:
     """Activations computed again, gradients of activations, and the gradient of the largest weight."""
     again = block_kept(config, size, device) - (0 if level == "recompute" else _kept(config, level, size, device))
-    largest = config.width * config.mlp_width * (2 if config.variant == "ten" else 1)
+    largest = config.width * config.mlp_width * (1 if config.variant == "paper" else 2)
     return tokens * (again + block_working(config, size)) + (_FLOAT32 + size) * largest
 
 
@@ -162,8 +157,5 @@ def _matrices(config: ModelConfig) -> int:
 
 def _projections(config: ModelConfig) -> int:
     """Weights of the products that select does not repeat and whose copies it keeps: those into the mixers."""
-    states = config.eigenstates
-    outputs = 2 * states + config.width
-    if config.variant == "ten":
-        outputs += states * (config.selective + config.input_gate)
+    outputs = 2 * config.eigenstates + config.width if config.variant == "paper" else projected(config)
     return config.layers * config.width * outputs

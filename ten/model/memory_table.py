@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from ten.hardware import known_gpus
-from ten.model.memory import LEVELS, Level, has_formula, training_memory
+from ten.model.memory import LEVELS, Level, training_memory
 from ten.model.presets import ModelConfig
 
 _USABLE = 0.93
@@ -36,9 +36,7 @@ def memory_table(
     weight_bytes: int | None = None,
     optimizer_bytes: int | None = None,
 ) -> tuple[LevelMemory, ...]:
-    """All levels of a job, fastest first; none where the variant's memory is not known."""
-    if not has_formula(config):
-        return ()
+    """All levels of a job, fastest first."""
     return tuple(
         _fitting(
             level,

@@ -25,7 +25,6 @@ def describe_plan(plan: Plan) -> str:
         ("steps", f"{plan.steps:,} of {plan.step_tokens:,} tokens, rows of {plan.seq_len:,}"),
         ("compute", f"{plan.flops:.3g} FLOPs, {format_count(plan.flops_per_token)} per token"),
         *(("memory" if row is plan.memory[0] else "", describe_level(row)) for row in plan.memory),
-        *(() if plan.memory else (("memory", "unknown: of this variant it has not been counted"),)),
         ("disk", f"{shards} of shards ({packed}), {checkpoints} of checkpoints{raw}"),
         (
             "bytes",

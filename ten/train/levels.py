@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from ten.model.memory import LEVELS, Level, MemoryEstimate, has_formula, ladder, training_memory
+from ten.model.memory import LEVELS, Level, MemoryEstimate, ladder, training_memory
 from ten.model.presets import ModelConfig
 from ten.train.backward import Backward
 from ten.train.checkpoint_size import optimizer_bytes, weight_bytes
@@ -34,8 +34,6 @@ def open_backward(
     """The backward pass that `train.memory` asks for; with `auto`, ranks agree on the most modest of their choices."""
     if settings.memory != "auto":
         return Backward((settings.memory,), settings.segment)
-    if not has_formula(config):  # the fastest; whoever runs out of memory steps down
-        return Backward(LEVELS, settings.segment)
     estimates = {
         level: training_memory(
             config, vocabulary,

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from ten.model import activations
 from ten.model.lm import LanguageModel, Recompute
 from ten.model.memory import LEVELS, Level, MemoryEstimate, ladder, training_memory
 from ten.model.presets import PRESETS, ModelConfig, ModelSettings, resolve
 from ten.model.recompute import _Call
+from ten.scan import outer
 
 GIB = 2**30
 ROWS, TIME, VOCABULARY = 2, 300, 100
@@ -26,6 +28,16 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no-scaling": {"input_scaling": False},
     "bare": {"selective": False, "input_gate": False, "convolution": 0, "input_scaling": False},
     "positions": {"positions": 9},
+    "matrix": {"variant": "matrix"},
+    "matrix-wide": {"variant": "matrix", "width": 256, "eigenstates": 96},
+    "matrix-fixed": {"variant": "matrix", "selective": False},
+    "matrix-bare": {
+        "variant": "matrix",
+        "selective": False,
+        "input_gate": False,
+        "convolution": 0,
+        "input_scaling": False,
+    },
     "paper": {"variant": "paper"},
     "paper-fixed": {"variant": "paper", "selective": False},
 }
@@ -99,6 +111,10 @@ def test_the_formula_has_the_bytes_that_autograd_keeps(
         loss = model.loss(tokens, starts)
     assert loss.requires_grad
     assert estimate(config, level, precision=precision).activations == pytest.approx(kept.bytes, rel=0.1)
+
+
+def test_the_chunk_of_the_matrix_form_is_the_scan_s() -> None:
+    assert activations.CHUNK == outer.CHUNK
 
 
 def test_large_trains_on_rows_of_32768_tokens_within_45_gib() -> None:
