@@ -18,6 +18,7 @@ VOCABULARY, ROWS, TIME, SEGMENT = 50257, 2, 4096, 1024
 SHAPES = {
     "wide": ModelSettings(layers=6, width=1024, eigenstates=256, mlp_width=2752),
     "deep": ModelSettings(layers=16, width=640, eigenstates=160, mlp_width=1664),
+    "matrix": ModelSettings(variant="matrix", layers=6, width=1024, eigenstates=256, mlp_width=2752),
     "paper": ModelSettings(variant="paper", layers=6, width=1024, eigenstates=128),
 }
 
