@@ -1,13 +1,13 @@
 """Which levels of `train.memory` a run may use on its device: the fastest that fits by formula, and those below it."""
 
 import logging
-from pathlib import Path
 from typing import Literal
 
 import torch
 
 from ten.model.memory import LEVELS, Level, MemoryEstimate, ladder, training_memory
 from ten.model.presets import ModelConfig
+from ten.train import main_memory
 from ten.train.backward import Backward
 from ten.train.checkpoint_size import optimizer_bytes, weight_bytes
 from ten.train.distributed import World
@@ -17,8 +17,6 @@ from ten.units import format_bytes
 
 log = logging.getLogger(__name__)
 _CPU_SHARE = 0.8
-_MEMINFO = Path("/proc/meminfo")
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def open_backward(
@@ -66,26 +64,8 @@ def available_bytes(device: torch.device) -> int | None:
     """Memory of `device` that this process has or can get; of main memory a careful share. None where nobody says."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    known = [size for size in (_unused(_MEMINFO), _left_to_container(_CGROUP)) if size is not None]
-    return round(_CPU_SHARE * min(known)) // number("LOCAL_WORLD_SIZE", 1) if known else None
-
-
-def _unused(meminfo: Path) -> int | None:
-    """What Linux says it could give without swapping."""
-    try:
-        lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
-
-
-def _left_to_container(folder: Path) -> int | None:
-    """What a limit on this container leaves; None where there is none."""
-    try:
-        limit, current = ((folder / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        return max(0, int(limit) - int(current))
-    except (OSError, ValueError):  # no such files, or "max"
-        return None
+    known = main_memory.available_bytes()
+    return None if known is None else round(_CPU_SHARE * known) // number("LOCAL_WORLD_SIZE", 1)
 
 
 def _last_of_all(world: World, index: int) -> int:

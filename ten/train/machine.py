@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from ten.train.main_memory import ROOT, total_bytes
+
 _SOURCE = Path(__file__).parents[2]
 _GIT_S = 10.0
 _UNKNOWN = "unknown"
@@ -29,28 +31,21 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Commit of the source: the image's (TEN_REVISION), else the working folder's, with a + where files differ."""
 
 
-def this_machine(system: Path = Path("/")) -> Machine:
+def this_machine(system: Path = ROOT) -> Machine:
     """The machine at hand, as the files of a Linux `system` tell; elsewhere less is known. Takes milliseconds."""
     return Machine(
         cpu=processor(system),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        memory_bytes=_memory_bytes(system),
+        memory_bytes=total_bytes(system),
         driver=_found(system / "proc/driver/nvidia/version", r"^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s"),
         image=os.environ.get("TEN_IMAGE") or None,
         revision=_revision(),
     )
 
 
-def processor(system: Path = Path("/")) -> str | None:
+def processor(system: Path = ROOT) -> str | None:
     """The processor's name; None where the system does not tell."""
     return _found(system / "proc/cpuinfo", r"^model name\s*:\s*(.+)$")
-
-
-def _memory_bytes(system: Path) -> int | None:
-    kibibytes = _found(system / "proc/meminfo", r"^MemTotal:\s*(\d+) kB")
-    limit = _found(system / "sys/fs/cgroup/memory.max", r"^(\d+)$")
-    known = [int(kibibytes) * 1024] if kibibytes else []
-    return min([*known, *([int(limit)] if limit else [])], default=None)
 
 
 def _found(path: Path, pattern: str) -> str | None:

@@ -1,7 +1,6 @@
 """Which level a run starts at: by what the device has, agreed among ranks, as modest as its knowledge."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import torch
 
 from ten.model.memory import LEVELS, Level, MemoryEstimate
 from ten.model.presets import PRESETS
-from ten.train import levels
+from ten.train import levels, main_memory
 from ten.train.backward import Backward
 from ten.train.distributed import World
 from ten.train.levels import available_bytes, fitting, open_backward
@@ -71,18 +70,12 @@ def test_ranks_take_the_most_modest_choice(monkeypatch: pytest.MonkeyPatch) -> N
     assert opened(monkeypatch, 10**15).level == "recompute"
 
 
-def test_main_memory_is_what_linux_and_the_container_leave(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(levels, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(levels, "_CGROUP", tmp_path)
-    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+def test_ranks_share_most_of_what_main_memory_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    assert available_bytes(cpu) is None
-    (tmp_path / "meminfo").write_text("MemTotal:  16000000 kB\nMemAvailable:   8000000 kB\n")
-    assert available_bytes(cpu) == round(0.8 * 8000000 * 1024)
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("1000\n")
-    assert available_bytes(cpu) == round(0.8 * 8000000 * 1024)
-    (tmp_path / "memory.max").write_text("6000\n")
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(main_memory, "available_bytes", lambda: 5000)
     assert available_bytes(cpu) == 4000
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert available_bytes(cpu) == 1000
+    monkeypatch.setattr(main_memory, "available_bytes", lambda: None)
+    assert available_bytes(cpu) is None
