@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from ten.errors import SpecError
 from ten.model.presets import ModelSettings
 from ten.resources import ResourceSettings
 from ten.train.settings import CheckpointSettings, TrainSettings
-from ten.units import parse_seconds
+from ten.units import named, parse_seconds
 
 FolderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 SecretName = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9]*(_+[A-Z0-9]+)+$")]
@@ -74,10 +75,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """Refuse a duration whose form is wrong, with the name of the field."""
         for name in ("max_duration", "idle", "stop_grace"):
             if (text := getattr(self, name)) is not None:
-                try:
-                    parse_seconds(text)
-                except SpecError as error:
-                    raise SpecError(f"limits.{name}: {error}") from None
+                named(f"limits.{name}", partial(parse_seconds, text))
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

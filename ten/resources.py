@@ -1,12 +1,12 @@
 """What a job file says about the machine it wants (`resources:`)."""
 
+from functools import partial
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from ten.errors import SpecError
-from ten.units import parse_bytes
+from ten.units import named, parse_bytes
 
 Accelerators = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]*)?$")]
 Size = str | int
@@ -58,10 +58,8 @@ class ResourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     def __post_init__(self) -> None:
         """Refuse what is no size, with the name of the field."""
         for name, size in (("shm_size", self.shm_size), ("disk_free", self.disk_free)):
-            try:
-                parse_bytes(0 if size is None else size)
-            except SpecError as error:
-                raise SpecError(f"resources.{name}: {error}") from None
+            if size is not None:
+                named(f"resources.{name}", partial(parse_bytes, size))
 
     @property
     def gpu(self) -> tuple[str, int] | None:

@@ -37,6 +37,9 @@ def convert(tree: Mapping[str, Any], to: type[T], source: str, lines: Mapping[st
         if choices:
             message = f"is none of its values; {nearest(str(value), choices)}"
         raise SpecError(f"{_where(source, path, lines or {})}: {value!r}: {message[:1].lower()}{message[1:]}") from None
+    except SpecError as error:  # of a struct's own check, which names the field
+        path, _, message = str(error).partition(": ")
+        raise SpecError(f"{_where(source, path, lines or {})}: {message}") from None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,9 +2,12 @@
 
 import math
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from ten.errors import SpecError
 
+_T = TypeVar("_T")
 _NUMBER = re.compile(r"\s*(\d+(?:_\d+)*(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*")
 _BYTES = {
     "": 1, "b": 1,
@@ -13,6 +16,14 @@ _BYTES = {
 }  # fmt: skip
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _COUNTS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def named(field: str, read: Callable[[], _T]) -> _T:
+    """What `read` gives; what it refuses, it refuses with the name of the field."""
+    try:
+        return read()
+    except SpecError as error:
+        raise SpecError(f"{field}: {error}") from None
 
 
 def parse_bytes(text: str | int) -> int:

@@ -39,6 +39,23 @@ def test_the_store_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert JobSpec().store == "ten-data"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("checkpoint: {keep_last: 2,\n every: m}", "2: checkpoint.every: 'm' is not a duration"),
+        ("limits:\n  idle: 3", "2: limits.idle: "),
+        ("data:\n  cache_limit: x", "2: data.cache_limit: "),
+        ("train:\n  warmup: soon", "2: train.warmup: "),
+    ],
+)
+def test_a_quantity_of_the_wrong_form_is_refused_with_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as refused:
+        load_job(path, {}, [])
+    assert str(refused.value).startswith(f"{path}:{said}")
+
+
 def test_a_limit_that_is_no_size_is_refused_by_name() -> None:
     with pytest.raises(SpecError, match=r"data\.cache_limit: .*a size such as 64MiB or 16GB"):
         load_job(None, {}, ["data.cache_limit=much"])

@@ -1,11 +1,13 @@
 """Journal: what is packed of a unit so far, segment by segment, so that a killed packer reads no segment twice.
 
-A file of records, each a JSON line and the arrays it describes. A record counts only if its hash agrees; what a crash
-tore off at the end is dropped. The kernel's lock on the file keeps two packers of one unit from mixing theirs.
+A file of records, each a JSON line and the arrays it describes. A record's hash is over both and over the hash of the
+record before: one counts only if it agrees and all before it are there; what a crash tore off at the end is dropped.
+The kernel's lock on the file keeps two packers of one unit from mixing theirs.
 """
 
 import fcntl
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -36,7 +38,12 @@ class Harvest(msgspec.Struct, frozen=True, kw_only=True):
     bad: int
     lengths: tuple[int, ...]
     """Bytes of each array that follows."""
-    sha256: str
+    sha256: str = ""
+
+    def sealed(self, before: str, content: list[bytes]) -> "Harvest":
+        """The same with the hash that it has behind a record whose hash is `before`."""
+        whole = [before.encode(), msgspec.json.encode(msgspec.structs.replace(self, sha256="")), *content]
+        return msgspec.structs.replace(self, sha256=hashlib.sha256(b"".join(whole)).hexdigest())
 
 
 class Journal:
@@ -46,6 +53,7 @@ class Journal:
         """Open or make the file and lock it."""
         self._path = path
         self._fingerprint, self._unit = fingerprint, unit
+        self._newest = ""
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] | None = path.open("a+b")
@@ -60,8 +68,9 @@ class Journal:
         if self._file is None:
             return
         self._file.seek(0)
-        sound = 0
-        while (record := _next(self._file)) and self._is_mine(record[0]):
+        sound, self._newest = 0, ""
+        while (record := self._next(self._file)) is not None:
+            self._newest = record[0].sha256
             yield record
             sound = self._file.tell()
         self._file.truncate(sound)
@@ -79,11 +88,11 @@ class Journal:
             skipped=skipped,
             bad=bad,
             lengths=tuple(map(len, content)),
-            sha256=hashlib.sha256(b"".join(content)).hexdigest(),
-        )
+        ).sealed(self._newest, content)
         with writing(self._path, sum(harvest.lengths)):
             self._file.write(msgspec.json.encode(harvest) + b"\n" + b"".join(content))
             self._file.flush()
+        self._newest = harvest.sha256
 
     def close(self, *, done: bool) -> None:
         """Let go of the file; remove it when the unit is `done`."""
@@ -95,18 +104,16 @@ class Journal:
         with writing(self._path), file:  # what could not be written is tried once more
             pass
 
-    def _is_mine(self, harvest: Harvest) -> bool:
-        return (harvest.fingerprint, harvest.unit) == (self._fingerprint, self._unit)
-
-
-def _next(file: IO[bytes]) -> tuple[Harvest, list[bytes]] | None:
-    """The next record if it is whole."""
-    line = file.readline()
-    try:
-        harvest = msgspec.json.decode(line, type=Harvest)
-    except (ValueError, RecursionError):
-        return None
-    content = [file.read(length) for length in harvest.lengths]
-    if hashlib.sha256(b"".join(content)).hexdigest() != harvest.sha256:
-        return None
-    return harvest, content
+    def _next(self, file: IO[bytes]) -> tuple[Harvest, list[bytes]] | None:
+        """The next record if it is whole, of this unit, and follows the last one."""
+        line = file.readline()
+        try:
+            harvest = msgspec.json.decode(line, type=Harvest)
+        except (ValueError, RecursionError):
+            return None
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        if min(harvest.lengths, default=0) < 0 or sum(harvest.lengths) > left:
+            return None
+        content = [file.read(length) for length in harvest.lengths]
+        is_mine = (harvest.fingerprint, harvest.unit) == (self._fingerprint, self._unit)
+        return (harvest, content) if is_mine and harvest.sealed(self._newest, content) == harvest else None

@@ -1,16 +1,16 @@
 """What a job file says about data (`data:`)."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from ten.errors import SpecError
 from ten.settings import Positive
 from ten.text.corpus import STDLIB
 from ten.text.documents import BATCH_ROWS
 from ten.text.plain import InvalidText
-from ten.units import parse_bytes
+from ten.units import named, parse_bytes
 
 Engine = Literal["auto", "gigatoken", "fastokens", "tiktoken", "tokenizers"]
 
@@ -80,7 +80,4 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         """Refuse a limit that is no size."""
         if self.cache_limit is not None:
-            try:
-                parse_bytes(self.cache_limit)
-            except SpecError as error:
-                raise SpecError(f"data.cache_limit: {error}") from None
+            named("data.cache_limit", partial(parse_bytes, self.cache_limit))

@@ -13,7 +13,7 @@ from ten.errors import DataError, MissingInput
 from ten.holdings.naming import Holding
 from ten.store.protocol import Store
 from ten.text.pins import decode_corpus
-from ten.train.checkpoint_files import SEAL, Seal
+from ten.train.checkpoint_files import SEAL, Seal, decode_seal
 from ten.train.run_record import decode_run
 
 MANIFEST = "manifest.json"
@@ -149,16 +149,9 @@ def find_checkpoints(store: Store, run: Holding) -> list[str]:
 def read_checkpoint(store: Store, run: Holding, name: str) -> Checkpoint:
     """A completed checkpoint. Raises DataError when its COMPLETE is damaged, or that of another step."""
     where = place(store, run, f"{name}/{SEAL}")
-    try:
-        seal = msgspec.json.decode(store.read(run.key(f"{name}/{SEAL}")), type=Seal)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: damaged: {error}") from None
+    seal = decode_seal(store.read(run.key(f"{name}/{SEAL}")), where)
     if seal.step != step_of(name):
         raise DataError(f"{where}: is that of step {seal.step}")
-    if not seal.files:
-        raise DataError(f"{where}: damaged: it names no file")
-    if wrong := [file for file in seal.files if "/" in file]:
-        raise DataError(f"{where}: damaged: {wrong[0]!r} is no name of a file beside it")
     return Checkpoint(name=name, seal=seal)
 
 

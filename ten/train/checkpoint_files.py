@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 SEAL = "COMPLETE"
 Content = Callable[[], Iterable[bytes | memoryview]]
 _NAME = re.compile(r"step-(\d{8,})")
+_NAME_OF_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _WRITING = ".writing-"
 _FETCHING = ".fetching-"
 
@@ -156,11 +157,11 @@ def decode_seal(data: bytes, name: str) -> Seal:
     try:
         seal = msgspec.json.decode(data, type=Seal)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{name}: {error}") from None
+        raise DataError(f"{name}: damaged: {error}") from None
     if not seal.files:
-        raise DataError(f"{name}: names no file")
-    if any(Path(file).name != file for file in seal.files):
-        raise DataError(f"{name}: names a file outside of its folder")
+        raise DataError(f"{name}: damaged: it names no file")
+    if wrong := [file for file in seal.files if not _NAME_OF_FILE.fullmatch(file)]:
+        raise DataError(f"{name}: damaged: {wrong[0]!r} is no name of a file beside it")
     return seal
 
 

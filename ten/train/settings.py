@@ -1,7 +1,6 @@
 """What a job file says about training (`train:`) and about checkpoints (`checkpoint:`)."""
 
-from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -10,9 +9,8 @@ from ten.errors import SpecError
 from ten.model.memory import Level
 from ten.settings import Positive
 from ten.train.interval import Interval
-from ten.units import parse_count
+from ten.units import named, parse_count
 
-_T = TypeVar("_T")
 Schedule = Literal["wsd", "cosine", "constant"]
 Rate = Annotated[float, Meta(gt=0, le=1)]
 SinkName = Literal["tensorboard", "wandb"]
@@ -145,11 +143,11 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         """Refuse values whose form is wrong, with the name of the field."""
-        _named("train.evaluate_every", lambda: Interval.parse(self.evaluate_every))
+        named("train.evaluate_every", lambda: Interval.parse(self.evaluate_every))
         _positive_count("train.evaluate_tokens", self.evaluate_tokens)
         if self.tokens is not None:
             _positive_count("train.tokens", self.tokens)
-        _named("train.warmup", lambda: warmup_tokens(self.warmup, 10**9))
+        named("train.warmup", lambda: warmup_tokens(self.warmup, 10**9))
         if self.weights == "bf16" and self.precision == "fp32":
             raise SpecError("train.weights: bf16 needs bf16 matrix products; set train.precision to bf16 or auto")
 
@@ -168,7 +166,7 @@ class CheckpointSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     def __post_init__(self) -> None:
         """Refuse an interval whose form is wrong, with the name of the field."""
-        _named("checkpoint.every", lambda: Interval.parse(self.every))
+        named("checkpoint.every", lambda: Interval.parse(self.every))
 
 
 def warmup_tokens(warmup: float | int | str, total_tokens: int) -> int:
@@ -179,12 +177,5 @@ def warmup_tokens(warmup: float | int | str, total_tokens: int) -> int:
 
 
 def _positive_count(field: str, value: str | int) -> None:
-    if _named(field, lambda: parse_count(value)) < 1:
+    if named(field, lambda: parse_count(value)) < 1:
         raise SpecError(f"{field}: {value!r} is no count of tokens; write 300000, 1.5M or 10B")
-
-
-def _named(field: str, read: Callable[[], _T]) -> _T:
-    try:
-        return read()
-    except SpecError as error:
-        raise SpecError(f"{field}: {error}") from None

@@ -114,6 +114,34 @@ def test_a_damaged_record_and_all_behind_it_are_dropped(recipe: Recipe, tmp_path
     assert path.read_bytes() == lines[0]
 
 
+def test_nothing_counts_behind_a_record_that_is_gone(recipe: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "00000.journal"
+    journal, ends = open_journal(recipe, path), [0]
+    for number in (1, 2, 3):
+        journal.append(Place(segments=number), 0, 0, [])
+        ends.append(path.stat().st_size)
+    journal.close(done=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: ends[1]] + whole[ends[2] :])
+    journal = open_journal(recipe, path)
+    assert [harvest.place.segments for harvest, _ in journal.read()] == [1]
+    journal.append(Place(segments=2), 0, 0, [])
+    journal.close(done=False)
+    assert path.read_bytes() == whole[: ends[2]]
+
+
+@pytest.mark.parametrize("lengths", [b"[-1]", b"[999999999999999999]"])
+def test_lengths_that_cannot_be_are_no_record(recipe: Recipe, tmp_path: Path, lengths: bytes) -> None:
+    path = tmp_path / "00000.journal"
+    journal = open_journal(recipe, path)
+    journal.append(Place(segments=1), 0, 0, [])
+    journal.close(done=False)
+    path.write_bytes(path.read_bytes().replace(b'"lengths":[]', b'"lengths":' + lengths))
+    journal = open_journal(recipe, path)
+    assert list(journal.read()) == []
+    journal.close(done=False)
+
+
 def test_the_journal_of_another_recipe_counts_for_nothing(recipe: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "00000.journal"
     journal = Journal(path, "f" * 64, 0)

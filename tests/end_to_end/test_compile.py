@@ -69,6 +69,23 @@ def test_a_run_that_is_compiled_on_its_way_loses_no_step_and_resumes(
     assert steps[-1].loss < undisturbed[-1].loss
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("shard", ["replicate", "shard"])
+def test_ranks_are_compiled_together_and_one_process_goes_on(
+    bundle: Bundle, undisturbed: list[StepMetrics], shard: str
+) -> None:
+    ranks = ("train.ranks=2", f"train.shard={shard}", "train.micro_batch_rows=4")
+    said = train_until(bundle, "training goes on", *(word for one in ranks for word in ("--set", one)))
+    assert " s eagerly and " in said, said
+    last = bundle.metrics()[-1].step
+    bundle.run("train", *bundle.training("--streaming", "--steps", str(last + 3)))
+    steps = bundle.metrics()
+    assert [line.step for line in steps] == list(range(1, last + 4))
+    assert [line.rows_sha256 for line in steps[:10]] == [line.rows_sha256 for line in undisturbed[:10]]
+    assert steps[-1].loss < undisturbed[-1].loss
+
+
 def train_until(bundle: Bundle, words: str, *more: str) -> str:
     """Train until a line of the log has these words, then stop; the line."""
     command = bundle.command("train", *bundle.training("--streaming", *ON, "--steps", "100000", *more))

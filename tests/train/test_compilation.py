@@ -22,6 +22,7 @@ from ten.train.backward import Backward
 from ten.train.compilation import MEASURED_STEPS, Compilation, CompileProcess
 from ten.train.compile_process import CompileResult, CompileTask
 from ten.train.distributed import World
+from tests.standins.s3 import S3Stand
 
 CONFIG = ModelConfig(layers=2, width=16, eigenstates=8, mlp_width=24, heads=2, convolution=4, max_memory=64.0)
 ROWS, STEPS, VOCABULARY = 2, 24, 40
@@ -227,6 +228,41 @@ def test_a_process_that_dies_without_a_word_is_an_error_that_says_so(tmp_path: P
     process._process.wait()
     assert "ended with -9" in str(process.result().error)
     process.close()
+
+
+def compiled_by(wanted: CompileTask) -> CompileResult:
+    """What a compile process says that has ended by itself."""
+    process = CompileProcess(wanted)
+    try:
+        while not process.is_done:
+            time.sleep(0.1)
+        return process.result()
+    finally:
+        process.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_second_machine_takes_the_code_from_the_store(
+    stand: S3Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in stand.environment().items():
+        monkeypatch.setenv(name, value)
+    address = stand.new_bucket()
+    bucket = address.removeprefix("s3://")
+    first = msgspec.structs.replace(task(tmp_path / "first"), store=f"{address}/ten")
+    assert compiled_by(first).error is None
+    (key,) = stand.keys(bucket)
+    assert key == f"ten/{first.key}"
+    sent = len(stand.log("PUT"))
+    second = msgspec.structs.replace(first, folder=str(tmp_path / "second"))
+    assert compiled_by(second).error is None
+    assert len(stand.log("PUT")) == sent, "it compiled again what the store has"
+    assert any(path.is_file() for path in (tmp_path / "second").rglob("*"))
+    stand.put(bucket, key, bytes(64) + stand.get(bucket, key)[64:])  # somebody else's, with no seal of ours
+    third = msgspec.structs.replace(first, folder=str(tmp_path / "third"))
+    assert compiled_by(third).error is None
+    assert len(stand.log("PUT")) > sent
 
 
 @pytest.mark.timeout(1500)
