@@ -130,6 +130,14 @@ def test_memory_of_segments_does_not_grow_with_the_row() -> None:
     assert long.total < 1.1 * short.total
 
 
+@pytest.mark.parametrize("seq_len", [512, 2048, 32768])
+def test_memory_of_segments_does_not_grow_with_the_rows(seq_len: int) -> None:
+    config = PRESETS["large"].config
+    some, many = (estimate(config, "segments", seq_len=seq_len, micro_batch_rows=rows) for rows in (4, 64))
+    assert many == some
+    assert estimate(config, "select", seq_len=seq_len, micro_batch_rows=64).total > 2 * many.total
+
+
 def test_weights_and_what_goes_with_them_are_shared_by_shards() -> None:
     whole = estimate(PRESETS["tiny"].config, "keep")
     half = estimate(PRESETS["tiny"].config, "keep", shards=2)
