@@ -12,6 +12,8 @@ from ten.errors import Resumable, SpecError
 from ten.train.machine import processor
 from ten.train.settings import Compile, Precision, TrainSettings, Weights
 
+_NO_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
+
 
 def open_device(name: str, local_rank: int = 0) -> torch.device:
     """The device of this process: auto takes the GPU of `local_rank` when there is CUDA, else the CPU."""
@@ -59,6 +61,13 @@ def autocast_of(settings: TrainSettings, device: torch.device) -> Callable[[], A
     return partial(autocast, resolve_precision(settings.precision, device, settings.weights), device)
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that the device has too little memory: the allocator's does by its type, and the driver's,
+    cuBLAS's and the CPU's by their words, wherever a library asks them itself (a kernel that is loaded, a workspace).
+    """
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _NO_MEMORY)
+
+
 @contextmanager
 def named_faults() -> Iterator[None]:
     """Raise Resumable for what torch raises when a GPU fails: its memory is lost, so that nothing more can be saved.
@@ -67,13 +76,15 @@ def named_faults() -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise SpecError(
-            f"out of device memory: {str(error).splitlines()[0]} `ten plan` says what the weights and the optimizer "
-            "take: choose a smaller model, --set train.optimizer=adamw8bit or --set train.weights=bf16, or another "
-            "card. What was trained since the last checkpoint is lost; earlier ones are sound"
-        ) from error
-    except torch.AcceleratorError as error:
+    except RuntimeError as error:
+        if lacks_memory(error):
+            raise SpecError(
+                f"out of device memory: {str(error).splitlines()[0]} `ten plan` says what the weights and the optimizer"
+                " take: choose a smaller model, --set train.optimizer=adamw8bit or --set train.weights=bf16, or another"
+                " card. What was trained since the last checkpoint is lost; earlier ones are sound"
+            ) from error
+        if not isinstance(error, torch.AcceleratorError):
+            raise
         raise Resumable(
             f"the GPU failed: {str(error).splitlines()[0]}. What was trained since the last checkpoint is lost; run "
             "the same command again to go on, on another machine where it fails again (dmesg there names an Xid)"
