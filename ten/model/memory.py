@@ -27,6 +27,8 @@ _LOGITS = {"cpu": 2**22, "cuda": 2**26}
 _BYTES_PER_LOGIT = 8
 _CONTEXT = {"cpu": 2**27, "cuda": 2**29}
 _FRAGMENTATION = 0.04
+_GATHERED = 3
+"""Blocks whose shared-out weights a rank has whole at a time: at work, coming and going (FSDP2 prefetches one)."""
 
 
 class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +93,13 @@ def training_memory(
         time, rows = min(segment, seq_len), min(rows_at_once(seq_len, segment), micro_batch_rows)
     tokens = rows * time
     activations = tokens * (config.layers * _kept(config, level, size, device) + shared_kept(config, device))
+    passes = -(-micro_batch_rows // rows) * -(-seq_len // time)
     gradients = weights
-    if not accumulates and tokens == micro_batch_rows * seq_len:  # they come as activations go
+    if shards > 1:  # a rank gathers blocks and the head, and keeps whole gradients until the last pass of a step
+        gathered = min(_GATHERED, config.layers) * _matrices(config) // config.layers + _head(config, vocabulary)
+        weights += _FLOAT32 * gathered
+        gradients = stored if accumulates or passes > 1 else gradients
+    if not accumulates and passes == 1:  # they come as activations go
         gradients = max(0, gradients - activations)
     borders = -(-seq_len // time) - 1
     carries = (borders + 2) * rows * state_bytes(config) if borders else 0

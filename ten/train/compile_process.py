@@ -83,10 +83,15 @@ def main() -> None:
     os.nice(_NICENESS)
     task = msgspec.json.decode(line, type=CompileTask)
     os.environ.update(set_folder(Path(task.folder)))
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(min(_MAX_THREADS, max(1, (os.cpu_count() or 1) // 2))))
+    limit_threads()
     result = _compile(task)
     sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def limit_threads() -> None:
+    """Leave half of the processors to others than torch's compiler, unless the environment says otherwise."""
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(min(_MAX_THREADS, max(1, (os.cpu_count() or 1) // 2))))
 
 
 def _end_with_trainer() -> None:
