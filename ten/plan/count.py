@@ -15,7 +15,7 @@ from ten.preparation import Preparation
 from ten.quote.estimate import Quote, Work, quote
 from ten.quote.footprint import Footprint
 from ten.quote.machines import Machine, machines
-from ten.quote.utilization import measured_by_runs, state, utilization
+from ten.quote.utilization import measured_by_runs, measured_here, state, utilization
 from ten.quote.volume import Source, volume
 from ten.text.download import is_fetched_whole
 from ten.text.tokens import trained_vocabulary
@@ -204,7 +204,20 @@ def _quotes(job: Preparation, work: Work, mfu: float | None, asked: Sequence[Mac
         known = utilization(machine.gpu or "", stated, measured, precision=precision, token_flops=work.token_flops)
         return quote(machine, known, work, job.spec.limits)
 
-    return tuple(map(on, machines(job.spec.resources) if asked is None else asked))
+    return tuple(map(on, _machines(job) if asked is None else asked))
+
+
+def _machines(job: Preparation) -> tuple[Machine, ...]:
+    """The job's machines; where it names none and a run has measured this one, this one before those for rent."""
+    resources, train = job.spec.resources, job.spec.train
+    found = machines(resources)
+    if resources.ordered or resources.gpu is not None:
+        return found
+    speed = measured_here(job.store, job.model, train, job.seq_len, job.run_id)
+    if speed is None:
+        return found
+    here = Machine(name="this machine", gpu=None, gpus=0, price_per_hour=resources.price_per_hour, speed=speed)
+    return (here, *found)
 
 
 def _manifest(job: Preparation, notes: list[str]) -> Manifest | None:

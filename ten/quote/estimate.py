@@ -17,7 +17,7 @@ from ten.quote.budget import (
 )
 from ten.quote.footprint import Footprint
 from ten.quote.machines import Machine
-from ten.quote.utilization import Mfu
+from ten.quote.utilization import Mfu, Speed
 
 Hindrance = Literal["memory", "time", "money"]
 
@@ -44,6 +44,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     price_per_hour: float | None
     """Dollars."""
     mfu: Mfu | None
+    speed: Speed | None = None
+    """What the figures stand on where no MFU does: a run on that machine."""
     memory_level: Level | None = None
     """The fastest level of `train.memory` that its cards have the memory for; None for none, or an unknown card."""
     memory_bytes: int | None = None
@@ -69,8 +71,9 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 def quote(machine: Machine, mfu: Mfu | None, work: Work, limits: LimitSettings) -> Quote:
     """A job's training on a machine, all of whose cards are at work, at a utilization."""
     found = Quote(
-        machine=machine.name, gpu=machine.gpu, gpus=machine.gpus, price_per_hour=machine.price_per_hour, mfu=mfu
-    )
+        machine=machine.name, gpu=machine.gpu, gpus=machine.gpus, price_per_hour=machine.price_per_hour, mfu=mfu,
+        speed=machine.speed,
+    )  # fmt: skip
     if machine.card is not None:
         level = work.footprint.level_on(machine.card, machine.gpus)
         found = msgspec.structs.replace(
@@ -79,8 +82,15 @@ def quote(machine: Machine, mfu: Mfu | None, work: Work, limits: LimitSettings) 
             memory_bytes=work.footprint.least(machine.gpus) if level is None else level.bytes,
             cure=work.footprint.cure(machine.card, machine.gpus) if level is None else (),
         )
-    rate = None if machine.peak_flops is None or mfu is None else max(1, round(machine.peak_flops * mfu.value))
+    rate = _rate(machine, mfu, work)
     return _judged(found if rate is None else _reckoned(found, rate, work, limits), machine, rate, work, limits)
+
+
+def _rate(machine: Machine, mfu: Mfu | None, work: Work) -> int | None:
+    """Operations a second; None where nothing tells."""
+    if machine.speed is not None:
+        return max(1, round(machine.speed.tokens_per_s * work.token_flops))
+    return None if machine.peak_flops is None or mfu is None else max(1, round(machine.peak_flops * mfu.value))
 
 
 def _reckoned(found: Quote, rate: int, work: Work, limits: LimitSettings) -> Quote:
@@ -105,7 +115,8 @@ def _judged(found: Quote, machine: Machine, rate: int | None, work: Work, limits
     if found.seconds is not None:
         hindrances += [name for name, bound in known.items() if found.seconds > bound]
     if not hindrances:
-        is_open = machine.card is None or (found.price_per_hour is None and limits.max_cost is not None)
+        is_strange = machine.card is None and machine.speed is None
+        is_open = is_strange or (found.price_per_hour is None and limits.max_cost is not None)
         return msgspec.structs.replace(found, fits=None if is_open or (known and found.seconds is None) else True)
     refused = msgspec.structs.replace(found, fits=False, hindrances=tuple(hindrances))
     most, tokens = work.tokens * work.token_flops, None
@@ -123,8 +134,9 @@ def _judged(found: Quote, machine: Machine, rate: int | None, work: Work, limits
 
 def _smaller(machine: Machine, work: Work) -> list[tuple[str, int]]:
     """The smaller presets for which the machine has the memory, each with its operations for a token."""
-    presets, card = smaller_presets(work.token_flops, work.footprint.vocabulary), machine.card
+    card = machine.card
     if card is None:
-        return presets
+        return []
+    presets = smaller_presets(work.token_flops, work.footprint.vocabulary)
     of = {name: msgspec.structs.replace(work.footprint, config=PRESETS[name].config) for name, _ in presets}
     return [(name, cost) for name, cost in presets if of[name].level_on(card, machine.gpus) is not None]

@@ -4,6 +4,7 @@ import msgspec
 
 from ten import prices
 from ten.hardware import Gpu, find_gpu, known_gpus
+from ten.quote.utilization import Speed
 from ten.resources import Offer, ResourceSettings
 from ten.settings import nearest
 
@@ -20,6 +21,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     gpus: int
     price_per_hour: float | None
     """Dollars for all of it; None where nothing says."""
+    speed: Speed | None = None
+    """Measured there, where nothing can be reckoned."""
 
     @property
     def card(self) -> Gpu | None:

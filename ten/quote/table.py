@@ -85,7 +85,8 @@ def _sources(quotes: Sequence[Quote], limits: LimitSettings) -> list[str]:
         f"prices: the job's resources.price_per_hour, else of {prices.AS_OF}; today's: `ten sizes`",
     ]
     lines += [f"{quote.machine}: no known GPU, nothing is reckoned; {lookalikes(quote.machine)}"
-              for quote in quotes if quote.gpu is None]  # fmt: skip
+              for quote in quotes if quote.gpu is None and quote.speed is None]  # fmt: skip
+    lines += [f"tokens/s of {quote.machine} are measured, by run {quote.speed.run}" for quote in quotes if quote.speed]
     unpriced = [quote.machine for quote in quotes if quote.price_per_hour is None]
     if unpriced and limits.max_cost is not None:
         lines.append(

@@ -14,7 +14,7 @@ from ten.quote.estimate import Quote, Work, quote
 from ten.quote.footprint import Footprint
 from ten.quote.machines import Machine
 from ten.quote.table import describe_quotes
-from ten.quote.utilization import Mfu, state
+from ten.quote.utilization import Mfu, Speed, state
 from ten.train.settings import TrainSettings
 
 L40S = Machine(name="gpu-l40sx1-48gb", gpu="L40S", gpus=1, price_per_hour=1.57)
@@ -67,6 +67,18 @@ def test_without_limits_memory_alone_decides() -> None:
     assert found.fitting_config in PRESETS
     assert quote(small, None, _work(str(found.fitting_config)), LimitSettings()).fits
     assert quote(small, None, _work("tiny"), LimitSettings(max_duration="1h")).fits is None  # its time is not known
+
+
+def test_a_machine_that_a_run_has_measured_has_its_figures() -> None:
+    here = Machine(name="this machine", gpu=None, gpus=0, price_per_hour=None, speed=Speed(tokens_per_s=500.0, run="r"))
+    work = _work("nano", tokens=10**6)
+    found = quote(here, None, work, LimitSettings(max_duration="10m"))
+    assert found.seconds == 2000 and found.hindrances == ("time",)
+    assert found.fitting_tokens is not None and found.fitting_tokens <= 300_000
+    lines = describe_quotes([found], "nano", work.tokens, LimitSettings(max_duration="10m"))
+    assert "tokens/s of this machine are measured, by run r" in lines
+    assert not any("no known GPU" in line for line in lines)
+    assert quote(here, None, work, LimitSettings()).fits
 
 
 def test_a_card_without_the_memory_is_told_with_what_would_fit() -> None:
