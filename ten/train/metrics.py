@@ -14,7 +14,7 @@ from ten.train.context import ContextLoss, HeldOutLoss
 TAIL_BYTES = 64 * 1024
 """Of metrics.jsonl: some 200 steps."""
 
-_FEWEST_RECENT, _MOST_RECENT = 20, 100
+FEWEST_RECENT, MOST_RECENT = 20, 100
 
 
 def recent_steps(steps: int) -> int:
@@ -22,7 +22,7 @@ def recent_steps(steps: int) -> int:
 
     A twentieth of all `steps`, 20 at least, and 100 at most, which the last `TAIL_BYTES` have.
     """
-    return min(_MOST_RECENT, max(_FEWEST_RECENT, steps // 20))
+    return min(MOST_RECENT, max(FEWEST_RECENT, steps // 20))
 
 
 class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
