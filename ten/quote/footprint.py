@@ -8,7 +8,8 @@ from ten.model.presets import ModelConfig
 from ten.train.checkpoint_size import optimizer_bytes, weight_bytes
 from ten.train.settings import TrainSettings
 
-_LEAST_SEGMENT = 128
+_LEAST_SEGMENT, _MOST_ROWS = 128, 4096
+"""Bounds of the settings that are tried."""
 
 
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
         rows = self.train.micro_batch_rows * self.train.gradient_accumulation
         fewer: list[dict[str, str | int]] = [
             {"micro_batch_rows": some, "gradient_accumulation": rows // some}
-            for some in range(self.train.micro_batch_rows - 1, 0, -1)
+            for some in range(min(self.train.micro_batch_rows - 1, _MOST_ROWS), 0, -1)
             if rows % some == 0
         ]
         halves = _halves(min(self.train.segment, self.seq_len))

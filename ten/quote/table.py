@@ -82,7 +82,7 @@ def _dollars(amount: float | None) -> str:
 def _sources(quotes: Sequence[Quote], limits: LimitSettings) -> list[str]:
     lines = [
         "time is that of training alone; start, packing, evaluation, checkpoints come on top",
-        f"prices: the job's resources.price_per_hour, else of {prices.AS_OF}; today's: `ten sizes`",
+        f"prices of {prices.AS_OF} ({prices.SOURCE}) or the job's; today's: `ten sizes`",
     ]
     lines += [f"{quote.machine}: no known GPU, nothing is reckoned; {lookalikes(quote.machine)}"
               for quote in quotes if quote.gpu is None and quote.speed is None]  # fmt: skip
