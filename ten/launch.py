@@ -84,7 +84,7 @@ def exit_code(codes: Sequence[int]) -> int:
 
     The first error, else 75 where any rank stopped early or was killed: its checkpoints are there.
     """
-    stopped = (Resumable.exit_code, *(-number for number in _ON_PURPOSE))
+    stopped = (Resumable.exit_code, *(-number for number in _ON_PURPOSE), *(128 + number for number in _ON_PURPOSE))
     errors = [code for code in codes if code != 0 and code not in stopped]
     if errors:
         return errors[0] if errors[0] > 0 else 128 - errors[0]

@@ -12,6 +12,9 @@ from ten.errors import DataError
 from ten.store.durable import write_atomically
 from ten.train.machine import Machine
 
+FINISHED = "finished"
+"""The reason of an attempt that reached the run's length."""
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One life of the process that trains the run."""
@@ -85,6 +88,11 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def cost(self) -> float:
         """Dollars of all attempts whose price is known."""
         return sum(attempt.cost for attempt in self.attempts)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its last attempt reached the length that the run had then."""
+        return bool(self.attempts) and self.attempts[-1].reason == FINISHED
 
     def begin(
         self,
