@@ -122,7 +122,8 @@ def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
         parser.add_argument("--dataset", metavar="DATA", help="other text to score; without it the run's own held-out")
         parser.add_argument("--split", metavar="NAME", help="split of a hub dataset to score, all of it")
         parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub dataset")
-        parser.add_argument("--tokens", metavar="N", help="tokens to score at most, such as 2M: whole documents, the first in any case")
+        most = "tokens to score at most, such as 2M: whole documents, the first one in any case"
+        parser.add_argument("--tokens", metavar="N", help=most)
         parser.add_argument("--tasks", metavar="NAMES", help="benchmarks of lm-evaluation-harness to run, by commas")
         parser.add_argument("--tasks-from", metavar="DIR", help="folder with tasks of your own (YAML)")
         parser.add_argument("--limit", type=_documents, metavar="N", help="documents of each task at most")

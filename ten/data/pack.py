@@ -161,7 +161,8 @@ def _finish(cache: ShardCache, whole: dict[int, ShardEntry], epoch: int, lost: l
     if lost:
         raise DataError(
             f"{cache.folder}: {counted(len(lost), 'shard')}, such as number {lost[0]}, deleted while others were "
-            f"packed; end the job that streams this dataset with a data.cache_limit too small for all of it, then pack again"
+            "packed; end the job that streams this dataset with a data.cache_limit too small for all of it, then pack "
+            "again"
         )
     manifest = make_manifest(recipe, (whole[unit] for unit in sorted(whole)), epoch, cache.pack.write_page)
     if not manifest.documents and not manifest.held_out_documents:

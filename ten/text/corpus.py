@@ -173,7 +173,7 @@ def _local_paths(dataset: str) -> tuple[Path, list[Path]]:
         found = (match for match in matches)
     else:
         raise MissingInput(
-            f"dataset {dataset!r}: no such file, folder or registered name{nearest_beside(given)}; "
+            f"dataset {dataset!r}: no such file, folder or registered name{nearest_beside(given) or ';'} "
             f"{offer(dataset, registered_names())}; or give the hub's namespace/repo[:config], a path or glob of "
             f"{' '.join(FORMATS)} files, or {STDLIB!r}"
         )
