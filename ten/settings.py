@@ -179,8 +179,9 @@ def _refuse_unknown(
     tree: Mapping[str, Any], struct: type[Any], prefix: str, source: str, lines: Mapping[str, int]
 ) -> None:
     if not isinstance(tree, Mapping):
-        where = _where(source, prefix.rstrip("."), lines)
-        raise SpecError(f"{where}: must be a mapping with fields, not {as_yaml(tree)}")
+        raise SpecError(
+            f"{_where(source, prefix.rstrip('.'), lines)}: must be a mapping with fields, not {as_yaml(tree)}"
+        )
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     for key, value in tree.items():
         if key not in fields:

@@ -211,6 +211,7 @@ def test_what_a_run_goes_on_with_is_said_once_it_is_ours_and_as_yaml_has_it(
 ) -> None:
     _begun(_job(text, "train.steps=3", "limits.max_duration=4m", "secrets=[A_B]"), ranks=1)
     job = _job(text, "train.steps=3")
+    caplog.clear()
     with caplog.at_level("INFO"):
         attempt = _planned(job, 1)
         assert not caplog.messages
