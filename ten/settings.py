@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from ten.errors import MissingInput, SpecError
-from ten.spelling import as_yaml, in_words, nearest_beside
+from ten.spelling import as_yaml, in_words, nearest_beside, shortened
 
 T = TypeVar("T")
 Tree = dict[str, Any]
@@ -39,7 +39,7 @@ def convert(tree: Mapping[str, Any], to: type[T], source: str, lines: Mapping[st
             message = f"is none of its values; {nearest(str(value), choices)}"
         shown = repr(value) if isinstance(value, str) else as_yaml(value)
         said = in_words(f"{message[:1].lower()}{message[1:]}")
-        raise SpecError(f"{_where(source, path, lines or {})}: {shown}: {said}") from None
+        raise SpecError(f"{_where(source, path, lines or {})}: {shortened(shown)}: {said}") from None
     except SpecError as error:  # of a struct's own check, which names the field
         path, _, message = str(error).partition(": ")
         raise SpecError(f"{_where(source, path, lines or {})}: {message}") from None
@@ -91,7 +91,7 @@ def _not_yaml(path: Path, error: Exception) -> SpecError:
     """Where a file stops being YAML and why, as PyYAML found it."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-    words = " ".join(str(problem or error).split()).replace("'<stream end>'", "the file's end")
+    words = shortened(" ".join(str(problem or error).split())).replace("'<stream end>'", "the file's end")
     return SpecError(f"{where}: not valid YAML: {words}")
 
 
@@ -180,7 +180,8 @@ def _refuse_unknown(
 ) -> None:
     if not isinstance(tree, Mapping):
         raise SpecError(
-            f"{_where(source, prefix.rstrip('.'), lines)}: must be a mapping with fields, not {as_yaml(tree)}"
+            f"{_where(source, prefix.rstrip('.'), lines)}: must be a mapping with fields, "
+            f"not {shortened(as_yaml(tree))}"
         )
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     for key, value in tree.items():
@@ -197,7 +198,7 @@ def _refuse_unknown(
 
 
 def _where(source: str, path: str, lines: Mapping[str, int]) -> str:
-    line = lines.get(path)
+    line, path = lines.get(path), shortened(path)
     return f"{source}:{line}: {path}" if line else f"{source}: {path}" if path else source
 
 

@@ -23,6 +23,11 @@ def as_yaml(value: Any) -> str:
     return text.removesuffix("...\n").strip()
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """The beginning of a text that is too long for a message."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def in_words(message: str) -> str:
     """What msgspec says of a value, its types in words; a type that is asked for has an example."""
     wanted, got, found = message.partition(", got ")

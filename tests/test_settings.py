@@ -48,6 +48,7 @@ def test_a_file_sets_what_it_names_and_nothing_else(tmp_path: Path) -> None:
         ("name: x\n\ninner:\n  color: x\n", r"job\.yaml:4: inner\.color: unknown setting; did you mean 'colour'\?"),
         ("inner:\n  zzz: 1\n", r"job\.yaml:2: inner\.zzz: unknown setting; known: colour, rate, rows"),
         ("5: x\n", r"job\.yaml:1: 5: unknown setting"),
+        (f"? {'9' * 5000}s\n: 1\n", r"job\.yaml:1: 9{200}…: unknown setting; known: "),
         ("inner:\n  rows: many\n", r"job\.yaml:2: inner\.rows: 'many': expected a whole number such as 100, got text"),
         ("inner:\n  rows: 0\n", r"job\.yaml:2: inner\.rows: 0: expected a whole number >= 1"),
         ("name: x\ninner:\n  rate: -1\n", r"job\.yaml:3: inner\.rate: -1: expected a number > 0"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ten.spelling import as_yaml, in_words, nearest_beside
+from ten.spelling import as_yaml, in_words, nearest_beside, shortened
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,11 @@ def test_a_value_is_written_as_a_job_file_has_it(value: Any, text: str) -> None:
 )
 def test_types_are_said_in_words(said: str, words: str) -> None:
     assert in_words(said) == words
+
+
+def test_what_is_too_long_for_a_message_is_cut() -> None:
+    assert shortened("ab") == "ab"
+    assert shortened("ab" * 5000) == "ab" * 100 + "…"
 
 
 def test_the_nearest_name_in_the_same_folder_is_offered(tmp_path: Path) -> None:
