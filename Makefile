@@ -26,14 +26,16 @@ setup: $(VENV)/ready ## make the virtual environment
 
 $(VENV)/ready: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=")'
-	@echo "installing into $(VENV): a minute or two"
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@echo "installing into $(VENV), 3 GB with all that the tests want, some minutes: torch first (1 of 3)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
+	@echo "the other packages (2 of 3)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@echo "ten itself (3 of 3)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-demo: setup ## pack, train, score and sample on this machine: no GPU, no account, three minutes
+demo: setup ## pack, train, score and sample on this machine: no GPU, no account, some minutes
 	$(TEN) pack jobs/demo.yaml $(ARGS)
 	$(TEN) train jobs/demo.yaml $(ARGS)
 	$(TEN) generate demo-stdlib-nano --prompt "def " --max-tokens 160

@@ -101,7 +101,10 @@ def open_bench(device: str | None, quick: bool) -> "Bench":
     if not (quick or chosen.startswith("cuda")):
         sys.exit("gpu.py: no GPU is here; --quick --device cpu proves the script at toy sizes")
     torch.set_num_threads(1 if chosen == "cpu" else torch.get_num_threads())
-    return Bench(device=torch.device(chosen), quick=quick)
+    found = torch.device(chosen)
+    if found.index is not None:
+        torch.cuda.set_device(found)
+    return Bench(device=found, quick=quick)
 
 
 def main(words: list[str] | None = None) -> int:

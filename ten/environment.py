@@ -3,6 +3,7 @@
 `python -m ten.environment` writes them for a shell to `eval`.
 """
 
+import io
 import os
 import re
 import shlex
@@ -47,16 +48,17 @@ def _given() -> Iterator[tuple[str, str]]:
 
 
 def _variables(path: Path) -> Iterator[tuple[str, str]]:
-    from dotenv.parser import parse_stream  # takes 0.03 s to import
-
     try:
-        with path.open(encoding="utf-8") as file:
-            bindings = list(parse_stream(file))
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as such") from None
     except OSError as error:
         raise MissingInput(f"{path}: cannot be read: {error.strerror}; mend it, or what {NAMED_BY} names") from None
-    for binding in bindings:
+    if not text.strip():
+        return
+    from dotenv.parser import parse_stream  # takes 0.03 s to import
+
+    for binding in parse_stream(io.StringIO(text)):
         if binding.key is None and not binding.error:  # a comment, or blank lines
             continue
         name, value = binding.key, binding.value

@@ -39,9 +39,15 @@ _CARDS: tuple[tuple[tuple[str, ...], Gpu], ...] = (
 )
 
 
+_OTHERS = {"MIG", "LAPTOP", "D", "SFF"}
+"""Words in names of slices of cards, and of lesser ones than their namesakes."""
+
+
 def find_gpu(name: str) -> Gpu | None:
     """The card that torch, a price list or a job calls `name`; None for one that is not in the table."""
     words = set(name.upper().replace("-", " ").replace("_", " ").split())
+    if words & _OTHERS:
+        return None
     return next((card for marks, card in _CARDS if words.issuperset(marks)), None)
 
 

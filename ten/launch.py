@@ -51,9 +51,10 @@ def ranks_on(train: TrainSettings, gpus: int) -> int:
     return train.ranks
 
 
-def visible_gpus(devices: Path = Path("/dev")) -> int:
-    """NVIDIA GPUs that CUDA will find, by their device files and CUDA_VISIBLE_DEVICES."""
-    there = sum(1 for path in devices.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name))
+def visible_gpus(devices: Path = Path("/dev"), driver: Path = Path("/proc/driver/nvidia")) -> int:
+    """NVIDIA GPUs that CUDA will find, by their device files, their driver and CUDA_VISIBLE_DEVICES."""
+    files = sum(1 for path in devices.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name))
+    there = max(files, len(list(driver.glob("gpus/*"))))  # device files may be made with the first use alone
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return there
@@ -82,10 +83,15 @@ def launch(words: Sequence[str], ranks: int, *, grace_s: float) -> int:
 def exit_code(codes: Sequence[int]) -> int:
     """One code for all ranks, from theirs in the order in which they ended; below 0: the signal that ended one.
 
-    The first error, else 75 where any rank stopped early or was killed: its checkpoints are there.
+    The first error, else 75 where any rank stopped early or was killed: its checkpoints are there. An abort after
+    another rank has ended is no error: libraries abort that lose their peers.
     """
     stopped = (Resumable.exit_code, *(-number for number in _ON_PURPOSE), *(128 + number for number in _ON_PURPOSE))
-    errors = [code for code in codes if code != 0 and code not in stopped]
+    errors = [
+        code
+        for place, code in enumerate(codes)
+        if code != 0 and code not in stopped and not (code == -signal.SIGABRT and any(codes[:place]))
+    ]
     if errors:
         return errors[0] if errors[0] > 0 else 128 - errors[0]
     return Resumable.exit_code if any(codes) else 0

@@ -16,7 +16,7 @@ from ten.errors import SpecError
 from ten.feeding import epoch_tokens, open_held_out
 from ten.job import refuse_other_spec
 from ten.preparation import Preparation
-from ten.train.heartbeat import LEAST_S, Heartbeat
+from ten.train.heartbeat import LEAST_S, SAVE_S, Heartbeat
 from ten.train.interval import Interval
 from ten.train.stopping import StopRequest
 from ten.units import parse_seconds
@@ -101,8 +101,8 @@ def open_training(
 
 
 def _rank_patience_s(job: Preparation) -> float:
-    """How long ranks wait for each other: while rank 0 waits for the store, the others wait for it."""
-    return max(900.0, 2 * parse_seconds(job.spec.limits.stop_grace))
+    """How long ranks wait for each other: while rank 0 saves or waits for the store, the others wait for it."""
+    return max(2 * SAVE_S, 2 * parse_seconds(job.spec.limits.stop_grace))
 
 
 def _open_model(job: Preparation, world: "World") -> "tuple[LanguageModel, Optimizer, World]":

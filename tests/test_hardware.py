@@ -36,3 +36,16 @@ def test_an_unknown_card_has_no_figures(name: str) -> None:
 
 def test_every_card_is_found_by_its_own_name() -> None:
     assert [find_gpu(card.name) for card in known_gpus()] == list(known_gpus())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NVIDIA H100 80GB HBM3 MIG 1g.10gb",
+        "NVIDIA GeForce RTX 4090 D",
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA RTX 4000 SFF Ada Generation",
+    ],
+)
+def test_a_slice_and_a_lesser_card_are_not_their_namesakes(name: str) -> None:
+    assert find_gpu(name) is None

@@ -70,14 +70,20 @@ def test_gpus_are_counted_by_their_device_files_and_what_cuda_is_shown(
         (tmp_path / name).touch()
     if named is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert visible_gpus(tmp_path) == count
+    assert visible_gpus(tmp_path, tmp_path / "driver") == count
+
+
+def test_a_gpu_counts_that_the_driver_knows_and_nobody_has_used_yet(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"driver/gpus/0000:0{number}:00.0").mkdir(parents=True)
+    assert visible_gpus(tmp_path, tmp_path / "driver") == 2
 
 
 @pytest.mark.parametrize(
     ("codes", "code"),
     [
         ([0, 0], 0), ([75, 75], 75), ([0, 75], 75), ([-9, 75], 75), ([75, -15], 75), ([73, 75], 73), ([75, 1, 73], 1),
-        ([-11, 75], 139), ([0, -9, 78], 78),
+        ([-11, 75], 139), ([0, -9, 78], 78), ([75, -6], 75), ([78, -6], 78), ([-6, 75], 134), ([0, -6], 134),
     ],
 )  # fmt: skip
 def test_the_first_error_is_the_code_of_all_and_what_can_go_on_is_75(codes: list[int], code: int) -> None:

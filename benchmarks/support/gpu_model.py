@@ -21,6 +21,7 @@ from ten.model.memory import LEVELS
 from ten.model.presets import PRESETS, ModelConfig, ModelSettings, resolve
 from ten.train.adamw import AdamW
 from ten.train.backward import Backward as Passes
+from ten.train.device import lacks_memory
 
 MODEL_COLUMNS = ("preset", "model", "parameters", "B", "T", "kept", "blocks", "tokens/s", "MFU", "GiB", "× transformer")
 MEMORY_COLUMNS = ("preset", "T", "level", "tokens/s", "MFU", "GiB")
@@ -166,6 +167,8 @@ def _transformer(task: Task) -> Transformer:
 
 def _fastest_that_fits(bench: Bench, task: Task, kind: str, compiled: bool) -> tuple[str, float | None]:
     for level in levels(kind):
+        if bench.left_s < 8:
+            return "out of time", None
         rate = _tokens_per_s(bench, task, kind, level, compiled=compiled)
         if rate is not None:
             return level, rate
@@ -178,7 +181,9 @@ def _tokens_per_s(bench: Bench, task: Task, kind: str, level: str, *, compiled: 
     try:
         step = _Step(bench, task, kind, levels(kind)[level], compiled)
         taken = bench.seconds(step, aim_s=2.0)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not lacks_memory(error):
+            raise
         return None
     return task.rows * task.seq_len / taken
 

@@ -111,7 +111,7 @@ class _Watched:
 def _training() -> tuple[str, ...]:
     return (
         "--config", PRESET, "--batch-size", str(ROWS), "--set", "checkpoint.every=0",
-        "--set", "train.evaluate_tokens=16K",
+        "--set", "train.evaluate_tokens=16K", "--set", "train.ranks=1",
     )  # fmt: skip
 
 

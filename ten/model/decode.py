@@ -4,6 +4,8 @@ A step reads every weight once and launches hundreds of small kernels; launched 
 reading. A CUDA graph launches them all at once, and needs inputs, outputs and carry at fixed addresses.
 """
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor
 
@@ -47,17 +49,25 @@ class Decoder:
 
     def _capture(self, carry: Carry) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         """The graph of a step, and where it leaves its logits."""
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(_WARM_UP):
-                self._advance()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            logits = self._advance()
-        _copy(carry, self._carry)  # what the steps so far have made of it is forgotten
+        with torch.cuda.device(self._tokens.device), _without_cast_cache():
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_UP):
+                    self._advance()
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+                logits = self._advance()
+            _copy(carry, self._carry)  # what the steps so far have made of it is forgotten
         return graph, logits
+
+
+def _without_cast_cache() -> AbstractContextManager[None]:
+    """As it is, but without autocast's narrow copies of weights: those go with autocast, and the graph would keep their
+    addresses."""
+    enabled, dtype = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    return torch.autocast("cuda", dtype=dtype, enabled=enabled, cache_enabled=False)
 
 
 def _clone(carry: Carry) -> Carry:

@@ -35,7 +35,7 @@ def generate(
 
 
 class _Sampler:
-    """Draws tokens from logits, on the CPU so that devices agree on the draw."""
+    """Draws tokens from logits: ranked where they are, drawn on the CPU so that devices agree on the draw."""
 
     def __init__(self, temperature: float, top_k: int | None, top_p: float, seed: int) -> None:
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
@@ -43,12 +43,10 @@ class _Sampler:
 
     def draw(self, logits: Tensor) -> int:
         """A token from logits (V,)."""
-        logits = logits.cpu()
         if self.temperature == 0:
             return int(logits.argmax())
-        ranked, tokens = torch.sort(logits / self.temperature, descending=True, stable=True)
-        ranked = ranked[: self.top_k]
-        chances = torch.softmax(ranked, dim=0)
+        ranked, tokens = (part[: self.top_k].cpu() for part in torch.sort(logits, descending=True, stable=True))
+        chances = torch.softmax(ranked / self.temperature, dim=0)
         if self.top_p < 1:
             reached_before = torch.cumsum(chances, dim=0) - chances
             chances = torch.where(reached_before < self.top_p, chances, 0.0)

@@ -79,7 +79,8 @@ class LanguageModel(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (..., D) → (..., V) float32, without the padding."""
-        return F.linear(hidden, self.embedding.weight[: self.vocabulary]).float()
+        # the whole table, and the padding cut off its product: of a part autocast would make a new copy in each call
+        return F.linear(hidden, self.embedding.weight)[..., : self.vocabulary].float()
 
     def loss(self, tokens: Tensor, starts: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """Summed cross-entropy, in nats, of predicting tokens[:, 1:]: a float32 scalar; divide by the tokens it covers.

@@ -12,6 +12,8 @@ from torch.autograd.function import once_differentiable
 
 _CHUNK_LOGITS = {"cpu": 2**22, "cuda": 2**26}
 _MIN_CHUNK = 256
+_TILE = 128
+"""Rows that a GPU's matrix product works on together: a chunk of whole tiles leaves no unit idle."""
 
 
 def linear_cross_entropy(
@@ -50,7 +52,7 @@ def linear_cross_entropy(
 
 def _chunk_size(device: str, vocabulary: int) -> int:
     """Tokens at a time: enough for efficient matrix products, few enough that the logits stay small."""
-    return max(_CHUNK_LOGITS.get(device, _CHUNK_LOGITS["cuda"]) // vocabulary, _MIN_CHUNK)
+    return max(_CHUNK_LOGITS.get(device, _CHUNK_LOGITS["cuda"]) // vocabulary // _TILE * _TILE, _MIN_CHUNK)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

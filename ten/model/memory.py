@@ -5,7 +5,8 @@ The levels give the same gradient. They differ in what the backward pass finds k
     keep       everything is kept
     select     of each block the results of the wide products are kept, what lies between them is computed again
     recompute  of each block its input is kept, all else is computed again
-    segments   segments of the row one after another, with the carries between them: memory of one segment (as select)
+    segments   segments of a row one after another, with the carries between them, and row after row (or as many rows
+               at a time as a segment has room for): memory of one segment (as select)
 
 The formulas count the tensors that `ten.model` gives autograd to keep; tests hold them to what is really kept.
 """
@@ -26,6 +27,8 @@ _LOGITS = {"cpu": 2**22, "cuda": 2**26}
 _BYTES_PER_LOGIT = 8
 _CONTEXT = {"cpu": 2**27, "cuda": 2**29}
 _FRAGMENTATION = 0.04
+_GATHERED = 3
+"""Blocks whose shared-out weights a rank has whole at a time: at work, coming and going (FSDP2 prefetches one)."""
 
 
 class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,17 +88,21 @@ def training_memory(
     weights = -(-stored // shards)
     moments = -(-(2 * stored if optimizer_bytes is None else optimizer_bytes) // shards)
     size = 2 if precision == "bf16" else _FLOAT32
-    segmented = level == "segments" and segment < seq_len
-    time = segment if segmented else seq_len
-    tokens = micro_batch_rows * time
+    time, rows = seq_len, micro_batch_rows
+    if level == "segments":
+        time, rows = min(segment, seq_len), min(rows_at_once(seq_len, segment), micro_batch_rows)
+    tokens = rows * time
     activations = tokens * (config.layers * _kept(config, level, size, device) + shared_kept(config, device))
+    passes = -(-micro_batch_rows // rows) * -(-seq_len // time)
     gradients = weights
-    if not accumulates and not segmented:  # they come as activations go
+    if shards > 1:  # a rank gathers blocks and the head, and keeps whole gradients until the last pass of a step
+        gathered = min(_GATHERED, config.layers) * _matrices(config) // config.layers + _head(config, vocabulary)
+        weights += _FLOAT32 * gathered
+        gradients = stored if accumulates or passes > 1 else gradients
+    if not accumulates and passes == 1:  # they come as activations go
         gradients = max(0, gradients - activations)
-    carries = 0
-    if segmented:
-        borders = -(-seq_len // time) - 1
-        carries = (borders + 2) * micro_batch_rows * state_bytes(config)
+    borders = -(-seq_len // time) - 1
+    carries = (borders + 2) * rows * state_bytes(config) if borders else 0
     times = [
         (0, _loss_working(config, vocabulary, tokens, size, device)),
         (_block_working(config, level, tokens, size, device), _FLOAT32 * _head(config, vocabulary)),
@@ -108,6 +115,11 @@ def training_memory(
         "carries": carries,
     }  # fmt: skip
     return MemoryEstimate(**parts, slack=_CONTEXT[device] + round(_FRAGMENTATION * sum(parts.values())))
+
+
+def rows_at_once(seq_len: int, segment: int) -> int:
+    """Rows that level `segments` works on at a time: as many as a segment has room for, one at least."""
+    return max(1, segment // seq_len)
 
 
 def ladder(estimates: dict[Level, MemoryEstimate]) -> tuple[Level, ...]:

@@ -80,6 +80,7 @@ def fused_backward(
     chunk: int | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients in inputs, log_decay, phase and carry."""
+    states = states.contiguous()
     d_inputs, d_carry = torch.empty_like(states), d_final.clone(memory_format=torch.contiguous_format)
     if not states.numel():
         return d_inputs, torch.zeros_like(log_decay), torch.zeros_like(phase), d_carry

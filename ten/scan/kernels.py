@@ -19,7 +19,7 @@ INTERPRETED = triton.knobs.runtime.interpret
 """Whether TRITON_INTERPRET=1 runs the kernels on the CPU, for tests."""
 # Steps, and chunk edges, whose loads are under way at once.
 STEPS = tl.constexpr(4)
-EDGES = tl.constexpr(8)
+EDGES = tl.constexpr(16)
 
 
 @triton.jit(do_not_specialize=["steps", "chunk", "chunks"])
@@ -99,7 +99,7 @@ def all_states(
     K: tl.constexpr, BLOCK: tl.constexpr, MOVING_DECAY: tl.constexpr, MOVING_PHASE: tl.constexpr,
 ):  # fmt: skip
     """States (B, T, 2K) from those `entering` each chunk, and the last one (B, 2K)."""
-    row, edge, k, lanes = place(chunks, K, BLOCK)
+    row, edge, k, lanes = place(chunks, K, BLOCK, LAST_FIRST=True)
     start = edge * chunk
     stop = tl.minimum(start + chunk, steps)
     decay, cos, sin = fixed_parts(log_decay, phase, k, lanes, MOVING_DECAY, MOVING_PHASE)
@@ -137,7 +137,7 @@ def all_gradients(
     before a step it is u_t conj(h_{t-1}); the shorter g_t conj(h_t - x_t) would lose all digits to states in bf16.
     The first step's h_{t-1} is the carry, in fp32: its gradient is added last.
     """
-    row, edge, k, lanes = place(chunks, K, BLOCK)
+    row, edge, k, lanes = place(chunks, K, BLOCK, LAST_FIRST=True)
     start = edge * chunk
     stop = tl.minimum(start + chunk, steps)
     decay, cos, sin = fixed_parts(log_decay, phase, k, lanes, MOVING_DECAY, MOVING_PHASE)

@@ -5,10 +5,16 @@ import triton.language as tl
 
 
 @triton.jit
-def place(edges, K: tl.constexpr, BLOCK: tl.constexpr):
-    """This program's row, its edge or chunk among `edges`, its eigenstates, and which of them there are."""
+def place(edges, K: tl.constexpr, BLOCK: tl.constexpr, LAST_FIRST: tl.constexpr = False):
+    """This program's row, its edge or chunk among `edges`, its eigenstates, and which of them there are.
+
+    Programs start about in their order. LAST_FIRST turns it round, for a kernel that reads again what another one has
+    read in order: what that read last is still in the cache.
+    """
     blocks: tl.constexpr = (K + BLOCK - 1) // BLOCK
     program = tl.program_id(0).to(tl.int64)
+    if LAST_FIRST:
+        program = tl.num_programs(0) - 1 - program
     k = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
     return program // blocks // edges, program // blocks % edges, k, k < K
 

@@ -4,6 +4,7 @@ At the level `segments` a row is cut into segments of time. A first pass without
 between them. A second one goes from the last segment to the first: each runs again from its carry, and its backward
 pass begins with the gradient of the carry it leaves, which the segment after it has found. Carries are all that
 connects segments, so this is the gradient of the whole row: nothing is truncated, and memory does not grow with it.
+Rows come one after another, or as many at a time as a segment has room for: memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ten.errors import SpecError
+from ten.model.memory import rows_at_once
 from ten.train.settings import DEFAULT_SEGMENT
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Backward:
 
     @property
     def segment(self) -> int | None:
-        """Tokens of a row worked on at a time; None: all."""
+        """Tokens worked on at a time; None: all."""
         return self._segment if self.level == "segments" else None
 
     def step_down(self) -> Level:
@@ -85,6 +87,24 @@ class Backward:
 
 
 def _by_segments(
+    model: LanguageModel,
+    tokens: Tensor,
+    starts: Tensor,
+    weights: Tensor | None,
+    autocast: Autocast,
+    around: Around,
+    segment: int,
+) -> Tensor:
+    nats = torch.zeros((), dtype=torch.float64, device=tokens.device)
+    groups = spans_of(len(starts), rows_at_once(starts.shape[1], segment))
+    for group in groups:
+        share = None if weights is None else weights[group]
+        within = around if group is groups[-1] else lambda _last: around(False)
+        nats += _rows_by_segments(model, tokens[group], starts[group], share, autocast, within, segment)
+    return nats
+
+
+def _rows_by_segments(
     model: LanguageModel,
     tokens: Tensor,
     starts: Tensor,

@@ -107,6 +107,7 @@ class Checkpoints:
         if self._last is None:
             return None
         step, folder = self._last
+        self._optimizer.zero_grad()  # the values come beside the old ones for a while
         load_weights(self._model, folder, self._world)
         load_optimizer(self._model, self._optimizer, folder, self._world)
         return step

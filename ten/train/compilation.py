@@ -8,7 +8,7 @@ import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 
 from ten.train.backward import Autocast, Backward
 from ten.train.compile_cache import machine_name, set_folder
-from ten.train.compile_process import CompileResult, CompileTask, first_line
+from ten.train.compile_process import CompileResult, CompileTask, first_line, limit_threads
 from ten.train.device import autocast, device_name, resolve_compile, resolve_precision
 from ten.train.distributed import World
 from ten.train.rehearsal import compile_blocks, compiling_nothing_new, rehearse, run_eagerly
@@ -27,6 +27,7 @@ from ten.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from ten.model.lm import LanguageModel
+    from ten.model.memory import Level
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ def open_compilation(
     """
     if not resolve_compile(settings.compile, world.device) or model.config.backend == "reference":
         return None
+    if world.in_step:  # its blocks are of a class that `fully_shard` makes, which no rehearsal can meet
+        log.info("train.compile: a model that is shared out over ranks trains eagerly")
+        return None
     precision = resolve_precision(settings.precision, world.device, settings.weights)
     name = device_name(world.device)
     if world.device.type == "cpu":
@@ -72,7 +76,7 @@ def open_compilation(
         store=store if store.startswith("s3://") else None,
         publishes=world.is_first,
     )
-    return Compilation(model, task, world, partial(autocast, precision, world.device))
+    return Compilation(model, task, world, partial(autocast, precision, world.device), level=lambda: backward.level)
 
 
 class CompileProcess:
@@ -120,8 +124,17 @@ class Compilation:
     steps are timed. The faster kind stays. A failure is a warning, and the run goes on eagerly.
     """
 
-    def __init__(self, model: LanguageModel, task: CompileTask, world: World, autocast: Autocast) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        task: CompileTask,
+        world: World,
+        autocast: Autocast,
+        level: Callable[[], Level] | None = None,
+    ) -> None:
+        """`level` says at which level of memory training is when the compiling begins; None: at the task's."""
         self._model, self._task, self._world, self._autocast = model, task, world, autocast
+        self._level = level or (lambda: task.level)
         self._process: CompileProcess | None = None
         self._left: float | None = None
         self._compiler = ExitStack()
@@ -175,8 +188,9 @@ class Compilation:
     def _prepare(self) -> Generator[None, float, bool]:
         """Have the cache filled; whether it is worth taking over."""
         result = CompileResult(seconds=0.0)
+        self._task = msgspec.structs.replace(self._task, level=self._level())  # the first step may have lowered it
         try:
-            self._process = CompileProcess(self._task) if self._world.local_rank == 0 else None
+            self._process = CompileProcess(self._task) if self._is_to_compile else None
         except OSError as error:  # no room for another process
             result = CompileResult(seconds=0.0, error=first_line(error))
         while not self._all(self._process is None or self._process.is_done):
@@ -192,9 +206,15 @@ class Compilation:
             return self._all(False)
         return self._all(True)
 
+    @property
+    def _is_to_compile(self) -> bool:
+        """Whether this rank has a process: code for a GPU is kept under the GPU's number."""
+        return self._world.local_rank == 0 or self._world.device.type == "cuda"
+
     def _take_over(self) -> bool:
         """Compile here what the cache has, and let the blocks use it from the next step on."""
         os.environ.update(set_folder(Path(self._task.folder)))
+        limit_threads()
         task, device = self._task, self._world.device
         try:
             backward = Backward((task.level,), task.segment)

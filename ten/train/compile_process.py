@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 _NICENESS = 10
 _MAX_THREADS = 8
-_SPARE_BYTES = 2**30
-"""Device memory left to the trainer, on top of what it has already taken."""
+_SPARE = 0.1
+"""Of the device's memory, the part left to the trainer on top of what it has already taken."""
 
 
 class CompileTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +83,15 @@ def main() -> None:
     os.nice(_NICENESS)
     task = msgspec.json.decode(line, type=CompileTask)
     os.environ.update(set_folder(Path(task.folder)))
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(min(_MAX_THREADS, max(1, (os.cpu_count() or 1) // 2))))
+    limit_threads()
     result = _compile(task)
     sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def limit_threads() -> None:
+    """Leave half of the processors to others than torch's compiler, unless the environment says otherwise."""
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(min(_MAX_THREADS, max(1, (os.cpu_count() or 1) // 2))))
 
 
 def _end_with_trainer() -> None:
@@ -104,10 +109,16 @@ def _compile(task: CompileTask) -> CompileResult:
             _rehearse(task)
             _publish(task, known)
     except Exception as error:  # whatever a compiler may raise: the trainer says it and goes on
-        lacks_memory = "out of memory" in str(error)  # of torch's own error and of the driver's
-        words = "no room on the device beside the trainer" if lacks_memory else first_line(error)
-        return CompileResult(seconds=time.monotonic() - begun, error=words, lacks_memory=lacks_memory)
+        short = _is_short_of_memory(error)
+        words = "no room on the device beside the trainer" if short else first_line(error)
+        return CompileResult(seconds=time.monotonic() - begun, error=words, lacks_memory=short)
     return CompileResult(seconds=time.monotonic() - begun)
+
+
+def _is_short_of_memory(error: Exception) -> bool:
+    from ten.train.device import lacks_memory
+
+    return lacks_memory(error)
 
 
 def first_line(error: Exception) -> str:
@@ -127,7 +138,7 @@ def _rehearse(task: CompileTask) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
         free, total = torch.cuda.mem_get_info(device)
-        torch.cuda.set_per_process_memory_fraction(max(0.0, (free - _SPARE_BYTES) / total), device)
+        torch.cuda.set_per_process_memory_fraction(max(0.0, free / total - _SPARE), device)
     backward = Backward((task.level,), task.segment)
     context = partial(autocast, task.precision, device)
     rehearse(task.model, backward, rows=task.rows, seq_len=task.seq_len, device=device, autocast=context)

@@ -8,9 +8,13 @@ from typing import Literal
 
 import torch
 
-from ten.errors import Resumable, SpecError
+from ten.errors import GpuFailed, SpecError
 from ten.train.machine import processor
 from ten.train.settings import Compile, Precision, TrainSettings, Weights
+
+_GPU_FAULTS = ("CUDA error", "CUDA driver error", "Triton Error [CUDA]", "CUBLAS_STATUS_")
+"""What cuBLAS, Triton and the driver say, whose errors have no type of their own."""
+_NO_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 
 def open_device(name: str, local_rank: int = 0) -> torch.device:
@@ -25,7 +29,13 @@ def open_device(name: str, local_rank: int = 0) -> torch.device:
     if device.type == "cuda":
         if not available:
             raise SpecError(f"train.device: {name} is asked for, but torch {torch.__version__} sees no CUDA GPU here")
-        device = torch.device("cuda", local_rank if device.index is None else device.index)
+        there, named = torch.cuda.device_count(), name.partition(":")[2]
+        if not named:  # a launcher may show each rank its own card alone
+            device = torch.device("cuda", 0 if there == 1 else local_rank)
+        if device.index >= there:
+            raise SpecError(
+                f"train.device: {device} is asked for, and torch sees {there} CUDA GPUs here, from cuda:0 on"
+            )
         torch.cuda.set_device(device)
     return device
 
@@ -59,22 +69,31 @@ def autocast_of(settings: TrainSettings, device: torch.device) -> Callable[[], A
     return partial(autocast, resolve_precision(settings.precision, device, settings.weights), device)
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that the device has too little memory: the allocator's does by its type, and the driver's,
+    cuBLAS's and the CPU's by their words, wherever a library asks them itself (a kernel that is loaded, a workspace).
+    """
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _NO_MEMORY)
+
+
 @contextmanager
 def named_faults() -> Iterator[None]:
-    """Raise Resumable for what torch raises when a GPU fails: its memory is lost, so that nothing more can be saved.
+    """Raise GpuFailed for what torch raises when a GPU fails: its memory is lost, so that nothing more can be saved.
 
     And SpecError where the device has too little memory for what no level of `train.memory` makes smaller.
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise SpecError(
-            f"out of device memory: {str(error).splitlines()[0]} `ten plan` says what the weights and the optimizer "
-            "take: choose a smaller model, --set train.optimizer=adamw8bit or --set train.weights=bf16, or another "
-            "card. What was trained since the last checkpoint is lost; earlier ones are sound"
-        ) from error
-    except torch.AcceleratorError as error:
-        raise Resumable(
+    except RuntimeError as error:
+        if lacks_memory(error):
+            raise SpecError(
+                f"out of device memory: {str(error).splitlines()[0]} `ten plan` says what the weights and the optimizer"
+                " take: choose a smaller model, --set train.optimizer=adamw8bit or --set train.weights=bf16, or another"
+                " card. What was trained since the last checkpoint is lost; earlier ones are sound"
+            ) from error
+        if not isinstance(error, torch.AcceleratorError) and not any(words in str(error) for words in _GPU_FAULTS):
+            raise
+        raise GpuFailed(
             f"the GPU failed: {str(error).splitlines()[0]}. What was trained since the last checkpoint is lost; run "
             "the same command again to go on, on another machine where it fails again (dmesg there names an Xid)"
         ) from error

@@ -1,5 +1,6 @@
 """World: this process among the ranks that train one model together; alone unless torchrun's variables say more."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,10 +10,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ten.errors import Resumable, ServiceUnavailable, TrainingDiverged
+from ten.errors import GpuFailed, Resumable, ServiceUnavailable, TrainingDiverged
 from ten.train.ranks import number
 
 _BUCKET_NUMBERS = 16 * 2**20
+_NO_ABORT = ("TORCH_NCCL_RETHROW_CUDA_ERRORS", "0")
+"""Else NCCL's watchdog ends the process where a GPU fails, before anybody can say which and why."""
 
 
 class LostRank(Resumable):
@@ -113,6 +116,8 @@ def open_world(device: torch.device, *, timeout_s: float = 900.0) -> Iterator[Wo
         return
     world = World(rank=number("RANK"), size=size, local_rank=local_rank(), device=device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    if device.type == "cuda":
+        os.environ.setdefault(*_NO_ABORT)
     try:
         dist.init_process_group(
             backend, rank=world.rank, world_size=world.size, timeout=timedelta(seconds=timeout_s),
@@ -131,7 +136,7 @@ def open_world(device: torch.device, *, timeout_s: float = 900.0) -> Iterator[Wo
             yield world
         in_order = True
     except (Resumable, TrainingDiverged) as error:
-        in_order |= not isinstance(error, LostRank)
+        in_order |= not isinstance(error, LostRank | GpuFailed)
         raise
     finally:
         if in_order:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,7 +22,7 @@ def prefetched(micro_batches: Iterable[MicroBatch], device: torch.device) -> Ite
     if device.type != "cuda":
         yield from (_moved(micro, device) for micro in micro_batches)
         return
-    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    side = _side_stream(device)
     ahead: tuple[MicroBatch, torch.cuda.Event] | None = None
     for micro in micro_batches:
         following = _sent(micro, device, side)
@@ -30,6 +31,12 @@ def prefetched(micro_batches: Iterable[MicroBatch], device: torch.device) -> Ite
         ahead = following
     if ahead is not None:
         yield _arrived(*ahead, device)
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all steps: memory that was copied into on a stream serves that stream alone."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _moved(micro: MicroBatch, device: torch.device) -> MicroBatch:

@@ -34,7 +34,10 @@ def rehearse(
         compile_blocks(model.blocks)
         tokens = torch.randint(0, _VOCABULARY, (rows, seq_len + 1), device=device)
         starts = torch.zeros(rows, seq_len, dtype=torch.bool, device=device)
-        backward(model, tokens, starts, autocast)
+        try:
+            backward(model, tokens, starts, autocast)
+        finally:
+            run_eagerly(model.blocks)  # a compiled block refers to itself, and would keep its weights
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
@@ -42,8 +45,7 @@ def rehearse(
 def compile_blocks(blocks: Iterable[nn.Module]) -> None:
     """Let the blocks run compiled from now on, in place; each compiles at its first call unless another one has.
 
-    `forward` is wrapped and not the whole call: hooks, as those that gather the weights of a sharded block, stay
-    outside of the graphs.
+    `forward` is wrapped and not the whole call: hooks stay outside of the graphs.
     """
     for block in blocks:
         setattr(block, "forward", torch.compile(block.forward, dynamic=False))  # noqa: B010 (no method to mypy)

@@ -89,11 +89,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         """Dollars of all attempts whose price is known."""
         return sum(attempt.cost for attempt in self.attempts)
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether its last attempt reached the length that the run had then."""
-        return bool(self.attempts) and self.attempts[-1].reason == FINISHED
-
     def begin(
         self,
         *,
@@ -137,6 +132,11 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def _with(self, *attempts: Attempt) -> "RunRecord":
         return msgspec.structs.replace(self, attempts=attempts, total=_total(attempts))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its last attempt reached the length that the run had then."""
+        return bool(self.attempts) and self.attempts[-1].reason == FINISHED
 
     def in_vain(self) -> int:
         """How many attempts in a row, up to the last, have ended without a step."""

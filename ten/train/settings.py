@@ -47,7 +47,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "(inputs of blocks), segments (of one segment at a time); auto: the fastest that fits."
         ),
     ] = "auto"
-    segment: Annotated[Positive, Meta(description="Tokens of a row worked on at a time at train.memory: segments.")] = (
+    segment: Annotated[Positive, Meta(description="Tokens worked on at a time at train.memory: segments.")] = (
         DEFAULT_SEGMENT
     )
     weights: Annotated[

@@ -17,6 +17,7 @@ from torch import Tensor
 from ten.errors import TrainingDiverged
 from ten.train import sharding
 from ten.train.backward import Autocast, Backward
+from ten.train.device import lacks_memory
 from ten.train.distributed import World
 from ten.train.optimizer import Optimizer
 from ten.train.prefetch import prefetched
@@ -106,7 +107,9 @@ class Stepper:
             around = partial(self._around, number == len(micro_batches))
             try:
                 nats += self.backward(self.model, micro.tokens, micro.starts, self.autocast, around=around)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not lacks_memory(error):
+                    raise
                 if self.world.in_step:  # the others are inside of a collective
                     raise self.backward.exhausted() from error
                 short = True

@@ -71,11 +71,8 @@ def test_a_run_that_is_compiled_on_its_way_loses_no_step_and_resumes(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("shard", ["replicate", "shard"])
-def test_ranks_are_compiled_together_and_one_process_goes_on(
-    bundle: Bundle, undisturbed: list[StepMetrics], shard: str
-) -> None:
-    ranks = ("train.ranks=2", f"train.shard={shard}", "train.micro_batch_rows=4")
+def test_ranks_are_compiled_together_and_one_process_goes_on(bundle: Bundle, undisturbed: list[StepMetrics]) -> None:
+    ranks = ("train.ranks=2", "train.shard=replicate", "train.micro_batch_rows=4")
     said = train_until(bundle, "training goes on", *(word for one in ranks for word in ("--set", one)))
     assert " s eagerly and " in said, said
     last = bundle.metrics()[-1].step

@@ -42,7 +42,7 @@ def test_a_section_that_fails_is_named_and_the_others_go_on(
     out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: Bench) -> Iterator[tuple[str, ...]]:
-        yield ("half", "a", "row", "", "", "", "", "")
+        yield ("half", "a", "row", "", "", "", "", "", "")
         raise RuntimeError("no such kernel\nand more")
 
     monkeypatch.setattr(gpu_scan, "speed", broken)

@@ -130,13 +130,36 @@ def test_memory_of_segments_does_not_grow_with_the_row() -> None:
     assert long.total < 1.1 * short.total
 
 
+@pytest.mark.parametrize("seq_len", [512, 2048, 32768])
+def test_memory_of_segments_does_not_grow_with_the_rows(seq_len: int) -> None:
+    config = PRESETS["large"].config
+    some, many = (estimate(config, "segments", seq_len=seq_len, micro_batch_rows=rows) for rows in (4, 64))
+    assert many == some
+    assert estimate(config, "select", seq_len=seq_len, micro_batch_rows=64).total > 2 * many.total
+
+
 def test_weights_and_what_goes_with_them_are_shared_by_shards() -> None:
-    whole = estimate(PRESETS["tiny"].config, "keep")
-    half = estimate(PRESETS["tiny"].config, "keep", shards=2)
-    assert (half.weights, half.gradients, half.optimizer) == tuple(
-        -(-part // 2) for part in (whole.weights, whole.gradients, whole.optimizer)
-    )
-    assert half.activations == whole.activations
+    config = PRESETS["small"].config
+    whole = estimate(config, "keep", vocabulary=50257, seq_len=16)
+    part = estimate(config, "keep", vocabulary=50257, seq_len=16, shards=8)
+    assert part.optimizer == -(-whole.optimizer // 8)
+    gathered = part.weights - -(-whole.weights // 8)
+    assert 0 < gathered < whole.weights / 2, "three blocks and the head"
+    assert part.activations == whole.activations
+
+
+@pytest.mark.parametrize(
+    ("level", "accumulates", "are_whole"),
+    [("keep", True, True), ("keep", False, False), ("segments", False, True)],
+)
+def test_whole_gradients_are_kept_where_shards_meet_after_several_passes(
+    level: Level, accumulates: bool, are_whole: bool
+) -> None:
+    config, fields = PRESETS["small"].config, {"vocabulary": 50257, "seq_len": 32, "segment": 16, "micro_batch_rows": 1}
+    part = estimate(config, level, shards=8, accumulates=accumulates, **fields)
+    everything = estimate(config, level, **fields).gradients
+    assert (part.gradients == everything) is are_whole
+    assert part.gradients <= everything
 
 
 def test_gradients_that_come_as_activations_go_take_no_room_beside_them() -> None:

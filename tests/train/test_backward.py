@@ -16,7 +16,7 @@ from ten.model.presets import ModelConfig
 from ten.train.backward import Backward
 from ten.train.settings import Memory, TrainSettings
 
-B, T, VOCABULARY = 2, 14, 37
+B, T, VOCABULARY = 3, 14, 37
 TEN = ModelConfig(layers=2, width=12, eigenstates=8, mlp_width=20, heads=2, convolution=4, max_memory=64.0)
 PAPER = msgspec.structs.replace(
     TEN, variant="paper", input_gate=False, convolution=0, input_scaling=False, mlp_width=48
@@ -65,7 +65,7 @@ def gradients(
     return nats, [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 
-@pytest.mark.parametrize("segment", [1, 5, T - 1, T + 9])
+@pytest.mark.parametrize("segment", [1, 5, T - 1, T + 9, 2 * T, 9 * T])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_segments_of_any_length_give_the_gradient_of_whole_rows(name: str, segment: int) -> None:
     model, batches = build(CONFIGS[name]), [rows()]
@@ -73,6 +73,20 @@ def test_segments_of_any_length_give_the_gradient_of_whole_rows(name: str, segme
     by_segments = gradients(model, "segments", segment, batches=batches)
     torch.testing.assert_close(by_segments[0], nats, rtol=1e-12, atol=0)
     torch.testing.assert_close(by_segments[1], grads, rtol=1e-9, atol=1e-11)
+
+
+def test_of_all_passes_of_a_micro_batch_only_the_very_last_is_said_to_be_the_last() -> None:
+    model, (tokens, starts) = build(TEN), rows()
+    for segment in (5, T, 2 * T):
+        said: list[bool] = []
+
+        def around(last: bool, said: list[bool] = said) -> AbstractContextManager[None]:
+            said.append(last)
+            return nullcontext()
+
+        Backward(("segments",), segment)(model, tokens, starts, nullcontext, around=around)
+        assert said == [False] * (len(said) - 1) + [True]
+        assert len(said) == {5: 3 * B, T: B, 2 * T: 2}[segment]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

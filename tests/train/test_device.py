@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ten.errors import SpecError
-from ten.train.device import autocast, open_device, resolve_precision
+from ten.errors import Resumable, SpecError
+from ten.train.device import autocast, lacks_memory, named_faults, open_device, resolve_precision
 
 
 def test_auto_is_the_gpu_where_there_is_one() -> None:
@@ -36,3 +36,33 @@ def test_bf16_applies_to_matrix_products_only() -> None:
         assert (weight + weight).dtype == torch.float32
     with autocast("fp32", torch.device("cpu")):
         assert (weight @ weight).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (torch.OutOfMemoryError("CUDA error"), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (RuntimeError("Triton Error [CUDA]: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("shapes do not match"), False),
+    ],
+)
+def test_a_lack_of_memory_is_known_whoever_says_it(error: RuntimeError, lacks: bool) -> None:
+    assert lacks_memory(error) is lacks
+
+
+def test_a_lack_of_main_memory_is_known_too() -> None:
+    with pytest.raises(RuntimeError) as refused:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert lacks_memory(refused.value)
+
+
+def test_faults_that_are_none_of_the_device_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), named_faults():
+        raise RuntimeError("shapes do not match")
+    with pytest.raises(SpecError, match="adamw8bit"), named_faults():
+        raise RuntimeError("Triton Error [CUDA]: out of memory")
+    with pytest.raises(Resumable, match="the GPU failed"), named_faults():
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
