@@ -1,5 +1,6 @@
 """What `ten runs` says: each run of a store with its steps, tokens, losses, checkpoints, age and state. No torch."""
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,12 @@ from ten.errors import MissingInput
 from ten.store.protocol import ObjectStat, Store
 from ten.train.beside import METRICS
 from ten.train.checkpoint_files import SEAL
-from ten.train.metrics import TAIL_BYTES, StepMetrics, last_lines
+from ten.train.metrics import TAIL_BYTES, StepMetrics, last_lines, recent_steps
 from ten.train.run_record import RunRecord, decode_run
 from ten.units import format_count, format_seconds
 
 _AT_ONCE = 8
-_HEADS = ("run", "step", "tokens", "loss", "held out", "checkpoints", "newest", "cost", "state")
-_LEFT = {"run", "state"}
+_HEADS = ("step", "tokens", "nats/token", "bits/byte", "checkpoints", "cost")
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     total_tokens: int
     loss: float | None
-    """Nats per token of that step."""
+    """Nats per token, a mean over the last steps (`recent_steps`)."""
     held_out_bits_per_byte: float | None
     """The newest among its last steps."""
     checkpoints: int
@@ -39,7 +39,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     """finished, the reason why it stopped, or that no end is recorded."""
     dollars: float | None = None
-    """Of all attempts; None where the price of one is not known."""
+    """Of the attempts whose price is known; None where no price is."""
+    unpriced: int = 0
+    """Attempts whose price is not known."""
 
 
 def list_runs(store: Store, clock: Callable[[], float] = time.time) -> list[RunSummary]:
@@ -57,16 +59,14 @@ def list_runs(store: Store, clock: Callable[[], float] = time.time) -> list[RunS
 
 
 def describe_runs(runs: Sequence[RunSummary]) -> str:
-    """A table for people."""
+    """A table for people, in eighty columns: name and state of each run, and its numbers below."""
     rows = [_HEADS, *(_row(run) for run in runs)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
-    return "\n".join(
-        "  ".join(
-            text.ljust(width) if head in _LEFT else text.rjust(width)
-            for head, text, width in zip(_HEADS, row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    )
+    head, *numbers = ("  ".join(map(str.rjust, row, widths)) for row in rows)
+    told = [f"{run.run}: {run.state}\n{line}" for run, line in zip(runs, numbers, strict=True)]
+    if any(run.unpriced for run in runs):
+        told.append("?: attempts without a price; resources.price_per_hour states what an hour costs")
+    return "\n".join([head, *told])
 
 
 def _summary(store: Store, run: str, now: float) -> RunSummary | None:
@@ -84,11 +84,12 @@ def _summary(store: Store, run: str, now: float) -> RunSummary | None:
         step=lines[-1].step if lines else 0,
         tokens=lines[-1].tokens if lines else 0,
         total_tokens=record.total_tokens,
-        loss=lines[-1].loss if lines else None,
+        loss=statistics.fmean(line.loss for line in lines[-recent_steps(lines[-1].step) :]) if lines else None,
         held_out_bits_per_byte=scores[-1] if scores else None,
         checkpoints=len(seals),
         age_s=max(now - max(saved), 0.0) if saved else None,
-        dollars=record.total.dollars if record.total else None,
+        dollars=record.cost if record.unpriced < len(record.attempts) else None,
+        unpriced=record.unpriced,
         state=_state(record),
     )
 
@@ -111,15 +112,13 @@ def _state(record: RunRecord) -> str:
 
 
 def _row(run: RunSummary) -> tuple[str, ...]:
-    share = f" ({run.tokens / run.total_tokens:.0%})" if run.total_tokens else ""
+    of = f" of {format_count(run.total_tokens)}" if run.tokens < run.total_tokens else ""
+    cost = [] if run.dollars is None else [f"${run.dollars:.2f}"]
     return (
-        run.run,
         str(run.step),
-        f"{format_count(run.tokens)} of {format_count(run.total_tokens)}{share}",
+        f"{format_count(run.tokens)}{of}",
         "-" if run.loss is None else f"{run.loss:.3f}",
         "-" if run.held_out_bits_per_byte is None else f"{run.held_out_bits_per_byte:.3f}",
-        str(run.checkpoints),
-        "-" if run.age_s is None else f"{format_seconds(run.age_s)} ago",
-        "-" if run.dollars is None else f"${run.dollars:.2f}",
-        run.state,
+        f"{run.checkpoints}" + ("" if run.age_s is None else f", {format_seconds(run.age_s)} ago"),
+        " + ".join([*cost, *(["?"] if run.unpriced else [])]) or "-",
     )

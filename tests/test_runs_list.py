@@ -1,6 +1,6 @@
 """What is told of a store's runs."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -49,7 +49,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 def test_a_run_is_told_by_its_last_step_its_checkpoints_and_its_end(store: Store) -> None:
     done, fresh, killed = list_runs(store)
     assert (done.run, done.step, done.tokens, done.total_tokens) == ("done", 1000, 10_000, 1000)
-    assert done.loss == pytest.approx(0.001)
+    assert done.loss == pytest.approx(sum(1 / step for step in range(951, 1001)) / 50)
+    assert (done.dollars, done.unpriced, fresh.unpriced) == (None, 1, 0)
     assert done.state == "finished"
     assert done.checkpoints in (1, 2)  # a slow store gets the newest alone
     assert (fresh.step, fresh.loss, fresh.checkpoints, fresh.age_s, fresh.state) == (0, None, 0, None, "not begun")
@@ -86,18 +87,36 @@ def test_a_store_without_runs_says_so(tmp_path: Path) -> None:
         list_runs(LocalStore(tmp_path))
 
 
-def test_the_table_is_aligned() -> None:
+def test_what_is_known_of_the_dollars_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "r"
+    record = make_run(folder, 3).begin(device="cpu", mode="full", world_size=1, from_step=0)
+    record = record.end(to_step=2, reason="stopped").begin(
+        device="cpu", mode="full", world_size=1, from_step=2, price_per_hour=3600.0,
+        started=datetime.now(UTC) - timedelta(seconds=9.5),
+    )  # fmt: skip
+    write_run(folder / "run.json", record.end(to_step=3, reason="finished"))
+    (run,) = list_runs(LocalStore(tmp_path))
+    assert run.dollars is not None and run.dollars >= 8.5 and run.unpriced == 1
+    assert f"${run.dollars:.2f} + ?" in describe_runs([run]) and "resources.price_per_hour" in describe_runs([run])
+
+
+def test_the_table_is_aligned_and_eighty_columns_wide() -> None:
     long = RunSummary(
-        run="a-long-name", step=1200, tokens=5_000_000, total_tokens=10_000_000, loss=3.25,
-        held_out_bits_per_byte=1.5, checkpoints=3, age_s=timedelta(minutes=5).total_seconds(), state="finished",
-        dollars=2.5,
+        run="a-long-name", step=123_456, tokens=999_000_000, total_tokens=10_000_000_000, loss=3.25,
+        held_out_bits_per_byte=1.5, checkpoints=3, age_s=timedelta(minutes=25).total_seconds(), state="stopped",
+        dollars=212.5, unpriced=1,
     )  # fmt: skip
-    short = RunSummary(
-        run="b", step=0, tokens=0, total_tokens=0, loss=None, held_out_bits_per_byte=None, checkpoints=0, age_s=None,
-        state="not begun",
+    done = RunSummary(
+        run="b", step=400, tokens=401_000, total_tokens=400_000, loss=1.612, held_out_bits_per_byte=None, checkpoints=1,
+        age_s=None, state="finished", dollars=0.0,
     )  # fmt: skip
-    assert describe_runs([long, short]).splitlines() == [
-        "run          step                 tokens   loss  held out  checkpoints      newest   cost  state",
-        "a-long-name  1200  5.00M of 10.00M (50%)  3.250     1.500            3  5m 00s ago  $2.50  finished",
-        "b               0                 0 of 0      -         -            0           -      -  not begun",
+    lines = describe_runs([long, done]).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines == [
+        "  step          tokens  nats/token  bits/byte     checkpoints         cost",
+        "a-long-name: stopped",
+        "123456  999M of 10.00B       3.250      1.500  3, 25m 00s ago  $212.50 + ?",
+        "b: finished",
+        "   400            401K       1.612          -               1        $0.00",
+        "?: attempts without a price; resources.price_per_hour states what an hour costs",
     ]

@@ -4,7 +4,9 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import msgspec
@@ -36,14 +38,27 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
         return cls(connect_s=min(10.0, total_s / 3), silence_s=min(20.0, total_s / 3), total_s=total_s)
 
 
+_usual: ContextVar[Patience | None] = ContextVar("usual patience", default=None)
+
+
+@contextmanager
+def impatient(total_s: float) -> Iterator[None]:
+    """Calls made inside give up after so long, unless TEN_PATIENCE says otherwise: somebody waits for an answer."""
+    before = _usual.set(Patience.of(total_s))
+    try:
+        yield
+    finally:
+        _usual.reset(before)
+
+
 def read_patience(environment: Mapping[str, str] = os.environ) -> Patience:
-    """The defaults, or what TEN_PATIENCE ("30s", "5m") makes of them.
+    """The usual one, or what TEN_PATIENCE ("30s", "5m") says.
 
     Raises SpecError for a text that is no duration.
     """
     text = environment.get("TEN_PATIENCE", "").strip()
     if not text:
-        return Patience()
+        return _usual.get() or Patience()
     try:
         total = parse_seconds(text)
     except SpecError as error:

@@ -95,8 +95,8 @@ def spent_on(store: Store, run: str) -> float:
         return 0.0
 
 
-def describe(rental: Rental) -> str:
-    """The plan for people."""
+def describe(rental: Rental, expected: Sequence[str] = ()) -> str:
+    """The plan for people, with lines of what is expected beside the worst case."""
     spec, limits = rental.spec, rental.spec.limits
     bounds = [f"{name}={value}" for name in ("max_duration", "max_cost", "idle", "stop_grace")
               if (value := getattr(limits, name)) is not None]  # fmt: skip
@@ -111,6 +111,7 @@ def describe(rental: Rental) -> str:
             "machines, asked for in this order:",
             *(f"  {_offer(one, lease)}" for one, lease in zip(rental.candidates, rental.leases, strict=True)),
             *([f"spent    ${rental.spent:.2f} by earlier attempts"] if rental.spent else []),
+            *expected,
             f"worst    {_worst(worst)}",
             "then     create → wait → arm the lease → secrets → pull the image → run; the droplet destroys itself when "
             "the job ends",

@@ -61,10 +61,26 @@ def run_kernel(device: str, within_s: float = _KERNEL_S) -> Verdict:
 
 def check_memory(subject: Subject) -> Verdict:
     """Whether what a checkpoint holds fits, weights and moments, shared by all GPUs here; gradients and activations
-    come on top."""
+    come on top. Where no GPU is here, whether the cards that the job names have the memory by formula."""
     if subject.gpus is None:
-        return skipped(_NONE)
+        return compare_named(subject)
     return compare_memory(subject.gpus, subject.checkpoint_bytes // len(subject.gpus.names))
+
+
+def compare_named(subject: Subject) -> Verdict:
+    """Whether the machines that the job names have the memory for a level of `train.memory`, by formula."""
+    resources = subject.spec.resources
+    names_some = resources.gpu is not None or bool(resources.ordered)
+    named = [quote for quote in subject.plan.quotes if quote.gpu is not None] if names_some else []
+    if not named:
+        return skipped(_NONE)
+    told = ", ".join(f"{format_bytes(one.memory_bytes or 0)} on {one.machine}" for one in named)
+    short = [one for one in named if "memory" in one.hindrances]
+    if not short:
+        return ok(f"{_NONE}; by formula {told}: fits")
+    cure = f"set {' '.join(short[0].cure)}" if short[0].cure else "choose a smaller model.config, or a larger GPU"
+    value = f"{_NONE}; by formula {told} at least: too much for {', '.join(one.machine for one in short)}"
+    return fail(value, cure) if len(short) == len(named) else warn(value, cure)
 
 
 def compare_memory(gpus: Gpus, needed: int) -> Verdict:

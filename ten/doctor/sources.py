@@ -35,7 +35,8 @@ def check_plan(subject: Subject) -> Verdict:
     )
     known = [quote for quote in plan.quotes if quote.fits is not None]
     if known and not any(quote.fits for quote in known):
-        return warn(f"{told}: not within the job's limits on {known[0].machine}", "`ten plan` says what fits")
+        lacking = ", ".join(known[0].hindrances)
+        return warn(f"{told}: does not fit on {known[0].machine} ({lacking})", "`ten plan` says what fits")
     return ok(told)
 
 

@@ -1,5 +1,6 @@
 """What a job will take, counted before anything is made."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -9,21 +10,24 @@ from ten.errors import DataError
 from ten.hub.usual_splits import TRAIN
 from ten.job import LimitSettings
 from ten.model.cost import flops_per_token, parameters, state_bytes
-from ten.model.memory_table import LevelMemory, memory_table
+from ten.model.memory_table import LevelMemory
 from ten.preparation import Preparation
 from ten.quote.estimate import Quote, Work, quote
+from ten.quote.footprint import Footprint
 from ten.quote.machines import Machine, machines
-from ten.quote.utilization import measured_by_runs, state, utilization
+from ten.quote.utilization import measured_by_runs, measured_here, state, utilization
 from ten.quote.volume import Source, volume
 from ten.text.download import is_fetched_whole
 from ten.text.tokens import trained_vocabulary
 from ten.text.units import text_bytes
-from ten.train.checkpoint_size import checkpoint_bytes, optimizer_bytes, weight_bytes
+from ten.train.checkpoint_size import checkpoint_bytes
 from ten.train.length import run_tokens
 from ten.units import parse_bytes
 
 UNTRAINED_BYTES_PER_TOKEN = 3.5
 """Bytes of text per token assumed where the tokenizer is still to be trained."""
+WORTH_REPEATING = 4
+"""Epochs up to which repeated text is nearly as good as new (Muennighoff et al. 2023, arXiv 2305.16264)."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +82,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-def make_plan(job: Preparation, mfu: float | None = None) -> Plan:
+def make_plan(job: Preparation, mfu: float | None = None, on: Sequence[Machine] | None = None) -> Plan:
     """Count a job's parameters, tokens, operations, bytes, steps, hours and dollars; nothing is written.
 
-    `mfu` is the utilization that somebody states. Raises SpecError for one that cannot be.
+    `mfu` is a utilization that is stated (SpecError for one that cannot be), `on` the machines if not those it names.
     """
     train, model = job.spec.train, job.model
     notes: list[str] = []
@@ -91,7 +95,6 @@ def make_plan(job: Preparation, mfu: float | None = None) -> Plan:
     wanted = run_tokens(train, step_tokens=step_tokens, epoch_tokens=epoch)
     steps = -(-wanted // step_tokens)
     count = parameters(model, vocabulary)
-    per_token = flops_per_token(model, vocabulary)
     asked = job.corpus.asked
     keeps_files = is_fetched_whole(job.corpus, keep=job.spec.data.keep_files or job.spec.mode == "full")
     raw = job.corpus.bytes if keeps_files and manifest is None else 0
@@ -99,7 +102,7 @@ def make_plan(job: Preparation, mfu: float | None = None) -> Plan:
     checkpoints = checkpoint_bytes(model, vocabulary, train) * (job.spec.checkpoint.keep_last + 1)
     tokens, source = steps * step_tokens, _source(job, raw, shards, manifest is not None)
     moved = volume(source, tokens=tokens, epoch_tokens=epoch, checkpoint_bytes=checkpoints)
-    work = Work(tokens=tokens, step_tokens=step_tokens, token_flops=per_token, vocabulary=vocabulary)
+    work = _work(job, vocabulary, tokens, step_tokens)
     return Plan(
         run=job.run_id,
         mode=job.spec.mode,
@@ -124,18 +127,18 @@ def make_plan(job: Preparation, mfu: float | None = None) -> Plan:
         parameters=count,
         seq_len=job.seq_len,
         step_tokens=step_tokens,
-        flops_per_token=per_token,
-        flops=float(tokens * per_token),
+        flops_per_token=work.token_flops,
+        flops=float(tokens * work.token_flops),
         state_bytes=state_bytes(model),
-        memory=_memory(job, vocabulary),
+        memory=work.footprint.table(),
         pack_bytes=shards,
         checkpoint_bytes=checkpoints,
         download_bytes=moved.download,
         packing_bytes=moved.pack,
         kept_bytes=moved.keep,
         limits=job.spec.limits,
-        quotes=_quotes(job, work, mfu),
-        notes=tuple(notes),
+        quotes=_quotes(job, work, mfu, on),
+        notes=(*notes, *_epochs(tokens / max(1, epoch))),
     )
 
 
@@ -159,6 +162,14 @@ def _text(job: Preparation, notes: list[str]) -> _Text:
     return _Text(trained, None, epoch, None)
 
 
+def _epochs(epochs: float) -> Iterator[str]:
+    if epochs > WORTH_REPEATING:
+        yield (
+            f"{epochs:,.0f} epochs: beyond some {WORTH_REPEATING}, repeated text is worth less and less "
+            "(Muennighoff et al. 2023, arXiv 2305.16264)"
+        )
+
+
 def _source(job: Preparation, raw: int, shards: int, is_packed: bool) -> Source:
     limit = job.spec.data.cache_limit
     return Source(
@@ -173,7 +184,16 @@ def _source(job: Preparation, raw: int, shards: int, is_packed: bool) -> Source:
     )
 
 
-def _quotes(job: Preparation, work: Work, mfu: float | None) -> tuple[Quote, ...]:
+def _work(job: Preparation, vocabulary: int, tokens: int, step_tokens: int) -> Work:
+    return Work(
+        tokens=tokens,
+        step_tokens=step_tokens,
+        token_flops=flops_per_token(job.model, vocabulary),
+        footprint=Footprint(config=job.model, vocabulary=vocabulary, seq_len=job.seq_len, train=job.spec.train),
+    )
+
+
+def _quotes(job: Preparation, work: Work, mfu: float | None, asked: Sequence[Machine] | None) -> tuple[Quote, ...]:
     stated = None if mfu is None else state(mfu)
     if job.spec.mode == "pack":
         return ()
@@ -184,22 +204,20 @@ def _quotes(job: Preparation, work: Work, mfu: float | None) -> tuple[Quote, ...
         known = utilization(machine.gpu or "", stated, measured, precision=precision, token_flops=work.token_flops)
         return quote(machine, known, work, job.spec.limits)
 
-    return tuple(map(on, machines(job.spec.resources)))
+    return tuple(map(on, _machines(job) if asked is None else asked))
 
 
-def _memory(job: Preparation, vocabulary: int) -> tuple[LevelMemory, ...]:
-    train = job.spec.train
-    return memory_table(
-        job.model,
-        vocabulary,
-        seq_len=job.seq_len,
-        micro_batch_rows=train.micro_batch_rows,
-        segment=train.segment,
-        precision=train.precision,
-        accumulates=train.gradient_accumulation > 1,
-        weight_bytes=weight_bytes(job.model, vocabulary, train),
-        optimizer_bytes=optimizer_bytes(job.model, vocabulary, train),
-    )
+def _machines(job: Preparation) -> tuple[Machine, ...]:
+    """The job's machines; where it names none and a run has measured this one, this one before those for rent."""
+    resources, train = job.spec.resources, job.spec.train
+    found = machines(resources)
+    if resources.ordered or resources.gpu is not None:
+        return found
+    speed = measured_here(job.store, job.model, train, job.seq_len, job.run_id)
+    if speed is None:
+        return found
+    here = Machine(name="this machine", gpu=None, gpus=0, price_per_hour=resources.price_per_hour, speed=speed)
+    return (here, *found)
 
 
 def _manifest(job: Preparation, notes: list[str]) -> Manifest | None:

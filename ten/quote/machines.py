@@ -3,8 +3,10 @@
 import msgspec
 
 from ten import prices
-from ten.hardware import Gpu, find_gpu
+from ten.hardware import Gpu, find_gpu, known_gpus
+from ten.quote.utilization import Speed
 from ten.resources import Offer, ResourceSettings
+from ten.settings import nearest
 
 _RENTED = "do"
 
@@ -19,6 +21,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     gpus: int
     price_per_hour: float | None
     """Dollars for all of it; None where nothing says."""
+    speed: Speed | None = None
+    """Measured there, where nothing can be reckoned."""
 
     @property
     def card(self) -> Gpu | None:
@@ -34,13 +38,22 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 def machines(resources: ResourceSettings) -> tuple[Machine, ...]:
     """The machines of `resources.ordered`, else those with `resources.accelerators`, else the single cards for rent.
 
-    Nothing is asked: prices are the table's, or the job's own `price_per_hour` where it names no list of machines.
+    Nothing is asked: prices are the table's, unless the job has its own `price_per_hour`, which goes first.
     """
+    price = resources.price_per_hour
     if resources.ordered:
-        return tuple(dict.fromkeys(_offered(offer) for offer in resources.ordered))
-    if resources.gpu is not None:
-        return _with_gpus(*resources.gpu, resources.price_per_hour)
-    return tuple(_listed(slug, size) for slug, size in prices.listed_sizes().items() if size.gpus == 1)
+        found = tuple(dict.fromkeys(_offered(offer) for offer in resources.ordered))
+    elif resources.gpu is not None:
+        return _with_gpus(*resources.gpu, price)
+    else:
+        found = tuple(_listed(slug, size) for slug, size in prices.listed_sizes().items() if size.gpus == 1)
+    return found if price is None else tuple(msgspec.structs.replace(one, price_per_hour=price) for one in found)
+
+
+def lookalikes(machine: str) -> str:
+    """What the name of a machine whose card is not known may have meant."""
+    name, colon, _ = machine.partition(":")
+    return nearest(name, [card.name for card in known_gpus()] if colon else prices.listed_sizes())
 
 
 def _offered(offer: Offer) -> Machine:

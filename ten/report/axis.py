@@ -41,8 +41,9 @@ class Axis:
 
 
 def around(values: NDArray[np.float64], begin: float, end: float, *, log: bool = False, zero: bool = False,
-           crop: float = 0.0) -> Axis:  # fmt: skip
-    """An axis on which the finite values lie, with a margin; `crop` leaves out that part of the greatest.
+           crop: float = 0.0, margin: float = 0.06) -> Axis:  # fmt: skip
+    """An axis on which the finite values lie, with a margin of that part of their range; `crop` leaves out that part of
+    the greatest.
 
     `zero` begins it at 0. A log axis takes positive values alone. Values that are all equal, or none, get a range.
     """
@@ -56,8 +57,8 @@ def around(values: NDArray[np.float64], begin: float, end: float, *, log: bool =
     low = min(low, 0.0) if zero else low
     if high - low < max(abs(high), 1.0) * _LEAST_SPAN:
         low, high = low - abs(low) * 0.1 - 0.1 * (not low), high + abs(high) * 0.1 + 0.1 * (not high)
-    margin = 0.06 * (high - low)
-    return Axis(low if zero and low == 0.0 else low - margin, high + margin, begin, end)
+    room = margin * (high - low)
+    return Axis(low if zero and low == 0.0 else low - room, high + room, begin, end)
 
 
 def _linear_ticks(low: float, high: float, most: int) -> list[float]:

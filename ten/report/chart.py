@@ -17,6 +17,8 @@ _FEWEST_COLUMNS = 90
 _SMOOTHED = 48
 """Windows that a smoothed line has at most."""
 _LABEL_HEIGHT = 12.0
+_CLOSE, _ROOMY = 0.06, 0.2
+"""Parts of its range that a vertical axis has beyond its values; few dots are better seen away from the edge."""
 _SHORT = 9
 """Length of a short mark."""
 _Floats = NDArray[np.float64]
@@ -53,6 +55,10 @@ class Chart:
     x_form: Form
     x_low: float = 0.0
     x_log: bool = False
+    x_room: float = 0.0
+    """Of the horizontal axis beyond the last value."""
+    x_title: str = ""
+    """Written below the axis, where nothing beside the chart says what it is."""
     whole: bool = False
     """The horizontal axis counts: it has ticks at whole numbers alone."""
     y_form: Form = plain
@@ -70,9 +76,10 @@ def draw(chart: Chart, series: Sequence[Series], name: str) -> Markup:
     """The SVG of a chart whose id is `name`; with its lines told in words for who does not see them."""
     thinned = [thin(one, max(_FEWEST_COLUMNS, _COLUMNS // len(series))) for one in series]
     furthest = max((float(one.x[-1]) for one in thinned if len(one.x)), default=1.0)
-    x = Axis(chart.x_low, max(furthest, chart.x_low + 1e-9), LEFT, WIDTH - RIGHT, log=chart.x_log)
+    x = Axis(chart.x_low, max(furthest, chart.x_low + 1e-9) + chart.x_room, LEFT, WIDTH - RIGHT, log=chart.x_log)
     values = np.concatenate([np.concatenate([one.low, one.high]) for one in thinned])
-    y = around(values, HEIGHT - BOTTOM, TOP, log=chart.log, zero=chart.zero, crop=chart.crop)
+    y = around(values, HEIGHT - BOTTOM, TOP, log=chart.log, zero=chart.zero, crop=chart.crop,
+               margin=_ROOMY if chart.dots else _CLOSE)  # fmt: skip
     drawn = [_smoothed(one) if chart.smooth else one for one in thinned]
     several = len(series) > 1
     clip = tag("clipPath", tag("rect", x=LEFT, y=TOP, width=WIDTH - LEFT - RIGHT + 4, height=HEIGHT - TOP - BOTTOM),
@@ -83,6 +90,7 @@ def draw(chart: Chart, series: Sequence[Series], name: str) -> Markup:
         tag("desc", " ".join(tell(chart, one) for one in series)),
         clip,
         _grid(chart, x, y),
+        _cut(chart, values, y),
         tag("g", *(_marks(one, x) for one in series), *(_band(one, x, y) for one in thinned),
             *(_line(chart, one, x, y) for one in drawn), clip_path=f"url(#{name}-clip)",
             class_="several" if several else None),
@@ -152,8 +160,18 @@ def _grid(chart: Chart, x: Axis, y: Axis) -> Markup:
         at = f"{x.at(tick):.1f}"
         lines.append(tag("line", class_="tick", x1=at, x2=at, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM + 4))
         lines.append(tag("text", chart.x_form(tick), class_="x", x=at, y=HEIGHT - BOTTOM + 17))
+    if chart.x_title:
+        lines.append(tag("text", chart.x_title, class_="x title", x=WIDTH - RIGHT, y=HEIGHT + 1))
     base = tag("line", class_="base", x1=LEFT, x2=WIDTH - RIGHT, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM)
     return tag("g", *lines, base, aria_hidden="true")
+
+
+def _cut(chart: Chart, values: _Floats, y: Axis) -> Markup | None:
+    """That there are values above the chart, and how far up they go."""
+    greatest = float(np.nanmax(values, initial=-np.inf))
+    if greatest <= y.high:
+        return None
+    return tag("text", f"↑ up to {chart.y_form(float(f'{greatest:.3g}'))}", class_="cut", x=LEFT + 4, y=TOP - 2)
 
 
 def _marks(series: Series, x: Axis) -> Markup:

@@ -96,7 +96,13 @@ def draw_by_context(runs: list[RunSource]) -> Markup | None:
         series.append(Series(label=run.label, colour=run.colour, x=middle, low=bits, high=bits, mean=bits))
     least = min(float(one.x[0]) for one in series)
     chart = Chart(
-        title="held-out by context", x_name="tokens of context", x_form=axis.count, x_low=least, x_log=True, dots=True
+        title="held-out by context",
+        x_name="tokens of context",
+        x_form=axis.count,
+        x_low=least,
+        x_log=True,
+        dots=True,
+        x_title="tokens of context",
     )
     return draw(chart, series, "by-context")
 

@@ -1,5 +1,6 @@
 """Events: restarts, stops, kills and spikes of a run, where they lie and what happened, in order."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +31,7 @@ def find_events(record: RunRecord, history: History) -> list[Event]:
         is_last = number + 1 == len(record.attempts)
         if attempt.ended is not None:
             step = min(attempt.to_step or attempt.from_step, int(history.steps[-1]))
-            events.append(Event(history.at_step(step), ended(attempt), None))
+            events.append(Event(history.at_step(step), ended(attempt, record.run), None))
         elif not is_last:
             kept = history.at_step(record.attempts[number + 1].from_step)
             events.append(Event(kept, f"killed; what it did after step {kept.step} was lost", None))
@@ -39,11 +40,12 @@ def find_events(record: RunRecord, history: History) -> list[Event]:
     return sorted(events, key=lambda event: event.at.step)
 
 
-def ended(attempt: Attempt) -> str:
-    """Why an attempt ended, in a line."""
+def ended(attempt: Attempt, run: str) -> str:
+    """Why an attempt of a run ended, in a line; files in the run's folder are named from there on."""
     if attempt.ended is None:
         return "running, or killed"
-    lines = (attempt.reason or "ended").splitlines() or ["ended"]
+    reason = re.sub(rf"(?<![^\s'\"(])/[^\s:'\"]*/{re.escape(run)}/", "", attempt.reason or "")
+    lines = reason.splitlines() or ["ended"]
     return lines[0] if len(lines[0]) <= _LONGEST_REASON else lines[0][:_LONGEST_REASON] + "…"
 
 

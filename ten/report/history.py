@@ -1,5 +1,8 @@
 """History: a metrics.jsonl of any length in a few hundred buckets of steps, read once, in memory that does not grow."""
 
+import math
+import statistics
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 
 from ten.errors import DataError, MissingInput
 from ten.train.context import ContextLoss
+from ten.train.metrics import MOST_RECENT, recent_steps
 
 BUCKETS = 512
 """Fewest buckets of a history that has more steps than twice as many."""
@@ -74,6 +78,8 @@ class History:
     """The newest held-out loss by context; none where none was measured."""
     marks: dict[str, list[Position]]
     """Where a line says skipped or rolled back."""
+    recent: dict[str, float]
+    """Of the same series the mean over the last steps (`recent_steps`), where any of them has it."""
     lines: int
 
     def at_step(self, step: float) -> Position:
@@ -94,9 +100,11 @@ def read_history(path: Path) -> History:
     marks: dict[str, list[Position]] = {}
     lines = every = 0
     evaluations = 0
+    newest: deque[_Line] = deque(maxlen=MOST_RECENT)
     for batch in _batches(path):
         lines += len(batch)
         buckets.add(batch)
+        newest.extend(batch)
         for line in batch:
             if line.held_out_bits_per_byte is not None:
                 if evaluations % (1 << every) == 0:
@@ -109,7 +117,19 @@ def read_history(path: Path) -> History:
             held_out, every = held_out[::2], every + 1
     if not lines:
         raise MissingInput(f"{path}: no step yet; a run writes a line with each")
-    return History(**buckets.columns(), held_out=held_out, by_context=by_context, marks=marks, lines=lines)
+    return History(
+        **buckets.columns(), held_out=held_out, by_context=by_context, marks=marks, recent=_recent(newest), lines=lines
+    )
+
+
+def _recent(newest: deque[_Line]) -> dict[str, float]:
+    last = list(newest)[-recent_steps(newest[-1].step) :]
+    found: dict[str, float] = {}
+    for name in SERIES:
+        values = [value for line in last if (value := getattr(line, name)) is not None and math.isfinite(value)]
+        if values:
+            found[name] = statistics.fmean(values)
+    return found
 
 
 def _mark(marks: dict[str, list[Position]], line: _Line) -> None:

@@ -40,5 +40,6 @@ def escape(text: str) -> str:
 def table(heads: list[str], rows: list[list[Child]], **attributes: str | None) -> Markup:
     """A table whose first column names the row; numbers are aligned by the style."""
     head = tag("tr", *(tag("th", text, scope="col") for text in heads))
-    body = [tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows]
+    cells = [[tag("td", cell, data_head=name) for name, cell in zip(heads[1:], row[1:], strict=True)] for row in rows]
+    body = [tag("tr", tag("th", row[0], scope="row"), *rest) for row, rest in zip(rows, cells, strict=True)]
     return tag("div", tag("table", tag("thead", head), tag("tbody", *body), **attributes), class_="scroll")

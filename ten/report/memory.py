@@ -36,6 +36,8 @@ def by_depth(runs: list[RunSource]) -> Markup:
         x_name="layer",
         x_form=plain,
         x_low=0.5,
+        x_room=0.5,
+        x_title="layer",
         whole=True,
         y_form=count,
         log=True,

@@ -13,7 +13,6 @@ from ten.report.receipt import (
     attempts,
     comparison,
     event_table,
-    last_mean,
     machines,
     money,
     named,
@@ -21,6 +20,7 @@ from ten.report.receipt import (
     rate,
     settings,
     totals,
+    unpriced_attempts,
 )
 from ten.report.source import RunSource, Sample
 from ten.units import format_count, format_seconds
@@ -92,17 +92,17 @@ def _overview(runs: list[RunSource]) -> Markup:
         return tag("section", comparison(runs), id="overview")
     run = runs[0]
     history, total, record = run.history, totals(run), run.record
-    loss = last_mean(run, "loss")
+    loss, mfu = history.recent.get("loss"), history.recent.get("mfu")
     share = history.tokens[-1] / record.total_tokens if record.total_tokens else None
-    mfu = last_mean(run, "mfu")
-    worth = "price not known" if total.dollars is None else f"{rate(total.tokens_per_dollar)} tokens per dollar"
+    worth = unpriced_attempts(runs) or f"{rate(total.tokens_per_dollar)} tokens per dollar"
+    dollars = money(record.cost) if record.unpriced < len(record.attempts) else "–"
     facts: list[tuple[str, str, str | None]] = [
         ("held-out", f"{history.held_out[-1][1]:.3f}" if history.held_out else "–", "bits per byte"),
         ("loss", "–" if loss is None else f"{loss:.3f}", "nats per token"),
         ("tokens", format_count(history.tokens[-1]), None if share is None else f"{share:.0%} of the run"),
-        ("tokens/s", rate(last_mean(run, "tokens_per_s")), None if mfu is None else f"{100 * mfu:.1f}% MFU"),
+        ("tokens/s", rate(history.recent.get("tokens_per_s")), None if mfu is None else f"{100 * mfu:.1f}% MFU"),
         ("in training", format_seconds(float(history.seconds[-1])), f"{history.steps[-1]:,.0f} steps"),
-        ("dollars", money(total.dollars), worth),
+        ("dollars", dollars, f"and {worth}" if record.unpriced and record.cost else worth),
     ]  # fmt: skip
     boxes = [
         tag("div", tag("dt", name), tag("dd", value), tag("dd", note or "", class_="note"))

@@ -2,10 +2,11 @@
 
 import msgspec
 import numpy as np
+import yaml
 
 from ten.job import flatten
 from ten.report.events import Event, ended
-from ten.report.html import Child, Markup, table, tag
+from ten.report.html import Child, Markup, join, table, tag
 from ten.report.source import RunSource
 from ten.train.run_record import Attempt, Total
 from ten.units import format_bytes, format_count, format_seconds
@@ -14,6 +15,10 @@ _NONE = "–"
 _ROWS = 12
 """Rows of a table of numbers."""
 _EVENTS = 40
+_CLOCKS = (
+    "By the clock: an attempt from its start to its end, which is what is paid for: preparation, the last "
+    "checkpoint and what a kill threw away are in it. In training: from the first batch to the last step."
+)
 
 
 def totals(run: RunSource) -> Total:
@@ -31,13 +36,20 @@ def totals(run: RunSource) -> Total:
     )  # fmt: skip
 
 
-def last_mean(run: RunSource, name: str) -> float | None:
-    """The newest value of a series, a mean over its last bucket; None where it was not measured."""
-    extent = run.history.series.get(name)
-    if extent is None:
+def spent(run: RunSource) -> str:
+    """Dollars of all attempts; with a question mark where the price of some is not known."""
+    record = run.record
+    if not record.unpriced:
+        return money(totals(run).dollars)
+    return "?" if record.unpriced == len(record.attempts) else f"{money(record.cost)} + ?"
+
+
+def unpriced_attempts(runs: list[RunSource]) -> str | None:
+    """How many attempts have no price, and how to give them one; None where all have."""
+    count = sum(run.record.unpriced for run in runs)
+    if not count:
         return None
-    known = extent.mean[np.isfinite(extent.mean)]
-    return float(known[-1]) if len(known) else None
+    return f"{count} {'attempt' if count == 1 else 'attempts'} without a price: resources.price_per_hour states it"
 
 
 def money(value: float | None) -> str:
@@ -55,16 +67,16 @@ def comparison(runs: list[RunSource]) -> Markup:
     rows: list[list[Child]] = []
     for run in runs:
         total, history = totals(run), run.history
-        loss, held_out = last_mean(run, "loss"), history.held_out[-1][1] if history.held_out else None
+        loss, held_out = history.recent.get("loss"), history.held_out[-1][1] if history.held_out else None
         rows.append([
             named(run), f"{history.steps[-1]:,.0f}", format_count(history.tokens[-1]),
             _NONE if loss is None else f"{loss:.3f}", _NONE if held_out is None else f"{held_out:.3f}",
-            rate(last_mean(run, "tokens_per_s")), format_seconds(float(history.seconds[-1])), money(total.dollars),
+            rate(history.recent.get("tokens_per_s")), format_seconds(float(history.seconds[-1])), spent(run),
             rate(total.tokens_per_dollar), _state(run),
         ])  # fmt: skip
-    heads = ["run", "steps", "tokens", "loss", "held-out bits/byte", "tokens/s", "in training", "dollars",
+    heads = ["run", "steps", "tokens", "loss, nats/token", "held-out, bits/byte", "tokens/s", "in training", "dollars",
              "tokens per dollar", "state"]  # fmt: skip
-    return table(heads, rows)
+    return join(table(heads, rows, class_="stacked"), _question(runs))
 
 
 def named(run: RunSource) -> Markup:
@@ -76,11 +88,11 @@ def attempts(run: RunSource) -> Markup:
     """A row an attempt, and one for all."""
     last = len(run.record.attempts)
     rows: list[list[Child]] = [
-        _attempt(number, one, number == last) for number, one in enumerate(run.record.attempts, 1)
+        _attempt(number, one, number == last, run.name) for number, one in enumerate(run.record.attempts, 1)
     ]
     total = totals(run)
     rows.append([
-        tag("b", "total"), "", "", rate(total.tokens), format_seconds(total.seconds), "", money(total.dollars),
+        tag("b", "total"), "", "", rate(total.tokens), format_seconds(total.seconds), "", spent(run),
         rate(total.tokens_per_dollar), _state(run),
     ])  # fmt: skip
     heads = [
@@ -94,7 +106,7 @@ def attempts(run: RunSource) -> Markup:
         "tokens per dollar",
         "ended",
     ]
-    return table(heads, rows, class_="receipt")
+    return join(table(heads, rows, class_="receipt stacked"), _question([run]), tag("p", _CLOCKS, class_="note"))
 
 
 def machines(run: RunSource) -> Markup:
@@ -108,9 +120,14 @@ def machines(run: RunSource) -> Markup:
     return table(heads, rows, class_="settings")
 
 
+def _question(runs: list[RunSource]) -> Markup | None:
+    unpriced = unpriced_attempts(runs)
+    return None if unpriced is None else tag("p", f"?: {unpriced}.", class_="note")
+
+
 def _machine(one: Attempt) -> dict[str, str]:
     machine = one.machine
-    cores = f"{machine.cores} × " if machine.cores else ""
+    cores = "" if not machine.cores else "1 core of " if machine.cores == 1 else f"{machine.cores} cores of "
     return {
         "device": one.device if one.world_size == 1 else f"{one.world_size} × {one.device}",
         "driver": machine.driver or _NONE,
@@ -174,20 +191,25 @@ def _number(value: float | None) -> str:
     return _NONE if value is None or not np.isfinite(value) else f"{value:.4g}"
 
 
-def _attempt(number: int, one: Attempt, is_last: bool) -> list[Child]:
+def _attempt(number: int, one: Attempt, is_last: bool, run: str) -> list[Child]:
     to = "" if one.to_step is None else f"{one.to_step:,}"
     price = one.price_per_hour
     per_dollar = one.tokens / one.cost if one.tokens is not None and one.cost else None
     return [
         str(number), f"{one.started:%Y-%m-%d %H:%M:%S}", f"{one.from_step:,}–{to}", rate(one.tokens),
         format_seconds(one.seconds), money(price), _NONE if price is None else money(one.cost), rate(per_dollar),
-        ended(one) if is_last or one.ended else "killed",
+        ended(one, run) if is_last or one.ended else "killed",
     ]  # fmt: skip
 
 
 def _state(run: RunSource) -> str:
-    return ended(run.record.attempts[-1]) if run.record.attempts else "not begun"
+    return ended(run.record.attempts[-1], run.name) if run.record.attempts else "not begun"
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    """A setting as a job file has it."""
+    if value is None or isinstance(value, str):
+        return "unset" if value is None else value
+    if isinstance(value, (list, dict)):
+        return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
+    return msgspec.json.encode(value).decode()

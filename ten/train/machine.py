@@ -35,7 +35,7 @@ def this_machine(system: Path = ROOT) -> Machine:
     """The machine at hand, as the files of a Linux `system` tell; elsewhere less is known. Takes milliseconds."""
     return Machine(
         cpu=processor(system),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        cores=cores(),
         memory_bytes=total_bytes(system),
         driver=_found(system / "proc/driver/nvidia/version", r"^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s"),
         image=os.environ.get("TEN_IMAGE") or None,
@@ -46,6 +46,11 @@ def this_machine(system: Path = ROOT) -> Machine:
 def processor(system: Path = ROOT) -> str | None:
     """The processor's name; None where the system does not tell."""
     return _found(system / "proc/cpuinfo", r"^model name\s*:\s*(.+)$")
+
+
+def cores() -> int | None:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _found(path: Path, pattern: str) -> str | None:

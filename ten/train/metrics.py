@@ -14,6 +14,16 @@ from ten.train.context import ContextLoss, HeldOutLoss
 TAIL_BYTES = 64 * 1024
 """Of metrics.jsonl: some 200 steps."""
 
+FEWEST_RECENT, MOST_RECENT = 20, 100
+
+
+def recent_steps(steps: int) -> int:
+    """How many of the last steps the newest figures of a run are a mean of: one step's are noise.
+
+    A twentieth of all `steps`, 20 at least, and 100 at most, which the last `TAIL_BYTES` have.
+    """
+    return min(MOST_RECENT, max(FEWEST_RECENT, steps // 20))
+
 
 class StepMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known about one optimizer step."""

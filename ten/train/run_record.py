@@ -89,6 +89,11 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         """Dollars of all attempts whose price is known."""
         return sum(attempt.cost for attempt in self.attempts)
 
+    @property
+    def unpriced(self) -> int:
+        """How many attempts nobody told the price of."""
+        return sum(attempt.price_per_hour is None for attempt in self.attempts)
+
     def begin(
         self,
         *,

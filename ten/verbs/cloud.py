@@ -29,6 +29,7 @@ _BEFORE_RENTING = ("keys", "store", "second write", "clock", "tokenizer")
 
 def up(arguments: argparse.Namespace) -> int:
     """Rent a droplet for a job and start it there."""
+    from ten.cloud.forecast import forecast
     from ten.cloud.up import choose_lease_token, rent
 
     spec = job_of(arguments, "train")
@@ -39,13 +40,14 @@ def up(arguments: argparse.Namespace) -> int:
         if has_access():
             with Api(read_access()) as api:
                 sizes = api.sizes()
-        show(describe(plan_rental(spec, sizes, dry_run=True)))
+        rental = plan_rental(spec, sizes, dry_run=True)
+        show(describe(rental, forecast(spec, rental.candidates)))
         return 0
     with Api(read_access()) as api:
         token = choose_lease_token(arguments.lease)
         examine_before(spec)
         rental = plan_rental(spec, api.sizes())
-        show(describe(rental))
+        show(describe(rental, forecast(spec, rental.candidates)))
         _agree(rental, arguments.yes)
         rented = rent(api, rental, token)
     run, lease = rental.run, rented.lease

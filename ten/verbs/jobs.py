@@ -7,20 +7,31 @@ from pathlib import Path
 
 import msgspec
 
+from ten.errors import ServiceUnavailable
 from ten.job import JobSpec, load_job
 from ten.job_flags import job_settings
 from ten.units import counted, format_bytes, format_count, format_seconds, parse_seconds
 from ten.verbs.terminal import as_json, show
 
 log = logging.getLogger(__name__)
+_PATIENCE_S = 15.0
+"""How long a plan waits for a service: it is there to be quick."""
 
 
 def plan(arguments: argparse.Namespace) -> int:
     """Print a job in numbers."""
+    from ten.calls.patience import impatient
     from ten.plan import describe_plan, make_plan
     from ten.preparation import Preparation
 
-    planned = make_plan(Preparation(job_of(arguments)), getattr(arguments, "mfu", None))
+    job = Preparation(job_of(arguments))
+    try:
+        with impatient(_PATIENCE_S):
+            planned = make_plan(job, getattr(arguments, "mfu", None))
+    except ServiceUnavailable as error:
+        raise ServiceUnavailable(
+            f"{error}. To plan without the data: `ten plan --dataset stdlib --store FOLDER --tokens N`"
+        ) from None
     show(as_json(planned) if getattr(arguments, "json", False) else describe_plan(planned))
     return 0
 

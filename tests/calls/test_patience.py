@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ten.calls.hangup import Hangup, HungUp
-from ten.calls.patience import Notices, Patience, Persistence, read_patience
+from ten.calls.patience import Notices, Patience, Persistence, impatient, read_patience
 from ten.calls.retry import Transient
 from ten.errors import ServiceUnavailable, SpecError
 
@@ -21,6 +21,13 @@ def test_one_variable_sets_every_deadline() -> None:
     assert read_patience({}) == Patience(connect_s=10, silence_s=20, total_s=300)
     assert read_patience({"TEN_PATIENCE": "30s"}) == Patience(connect_s=10, silence_s=10, total_s=30)
     assert read_patience({"TEN_PATIENCE": "1h"}) == Patience(connect_s=10, silence_s=20, total_s=3600)
+
+
+def test_who_is_waited_for_gives_up_sooner_unless_the_variable_says_otherwise() -> None:
+    with impatient(15.0):
+        assert read_patience({}) == Patience(connect_s=5, silence_s=5, total_s=15)
+        assert read_patience({"TEN_PATIENCE": "5m"}).total_s == 300
+    assert read_patience({}) == Patience()
 
 
 @pytest.mark.parametrize("text", ["30", "soon", "0s"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ten.doctor import gpu, kernel
+from ten.doctor.finding import Verdict
 from ten.doctor.gpu import check_driver, check_kernel, check_memory, compare_memory, run_kernel, torch_cuda
 from ten.doctor.gpus import Gpus, look_at_gpus, read_gpus
 from ten.doctor.subject import Subject
@@ -79,6 +80,19 @@ def test_memory_is_weighed_against_the_plan(subject: Subject) -> None:
     busy = Gpus(names=("x",), driver="580", memory_bytes=1000, free_bytes=10)
     found = compare_memory(busy, 500)
     assert found.status == "fail" and found.cure and "nvidia-smi" in found.cure
+
+
+def test_without_a_gpu_the_formula_is_weighed_against_the_card_that_is_named(make_subject: MakeSubject) -> None:
+    def found(*sets: str) -> Verdict:
+        subject = make_subject("model.config=large", "train.micro_batch_rows=1", *sets)
+        subject.gpus = None
+        return check_memory(subject)
+
+    assert found("resources.accelerators=H200").status == "ok"
+    small = found("resources.accelerators=H200", "data.seq_len=32768", "train.memory=keep")
+    assert small.status == "fail" and "by formula" in small.value and small.cure == "set train.memory=auto"
+    both = ", ".join(f"{{infra: do, instance_type: {size}}}" for size in ("gpu-4000adax1-20gb", "gpu-h200x1-141gb"))
+    assert found(f"resources.ordered=[{both}]").status == "warn"
 
 
 def test_the_kernel_agrees_with_the_cpu_in_a_process_of_its_own() -> None:

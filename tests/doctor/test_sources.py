@@ -54,7 +54,7 @@ def test_a_plan_beyond_every_limit_is_a_warning(make_subject: MakeSubject) -> No
     sets = ["resources.accelerators=L40S", "limits.max_cost=1"]
     assert check_plan(make_subject(*sets)).status == "ok"
     found = check_plan(make_subject(*sets, "model.config=large", "train.tokens=10B"))
-    assert found.status == "warn" and "not within the job's limits on gpu-l40sx1-48gb" in found.value
+    assert found.status == "warn" and "does not fit on gpu-l40sx1-48gb (money)" in found.value
 
 
 def test_text_that_is_not_there_has_no_plan(make_subject: MakeSubject, tmp_path: Path) -> None:

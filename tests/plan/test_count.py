@@ -99,8 +99,22 @@ def test_a_wish_beyond_its_limits_is_called_so_with_what_fits(corpus: Path) -> N
     sets = ["model.config=large", "train.tokens=10B", "limits.max_duration=2h", "resources.accelerators=L40S"]
     text = describe_plan(make_plan(_job(corpus, *sets)))
     assert "does not fit on gpu-l40sx1-48gb" in text
-    assert "attempts of it" in text and "what fits: " in text and "MFU is assumed" in text
+    assert "attempts of it" in text and "what fits: " in text and "MFU 0.4 is assumed" in text
     assert max(len(line) for line in text.partition("\n\n")[2].splitlines()) <= 100
+
+
+def test_a_card_that_has_not_the_memory_is_called_so_with_the_setting_that_cures_it(corpus: Path) -> None:
+    sets = ["model.config=large", "train.tokens=1B", "resources.accelerators=L40S", "train.memory=select"]
+    plan = make_plan(_job(corpus, *sets, "data.seq_len=8192"))
+    (found,) = plan.quotes
+    assert found.hindrances == ("memory",) and found.cure
+    assert f"{' '.join(found.cure)} would fit" in describe_plan(plan)
+
+
+def test_a_text_that_is_read_too_often_is_remarked(corpus: Path) -> None:
+    few, many = (make_plan(_job(corpus, f"train.epochs={epochs}")) for epochs in (3, 40))
+    assert not any("epochs" in note for note in few.notes)
+    assert any("epochs: beyond some 4" in note for note in many.notes)
 
 
 def test_a_job_that_only_packs_has_no_hours_of_training(corpus: Path) -> None:

@@ -45,6 +45,9 @@ def test_the_jobs_own_price_goes_first() -> None:
     assert (found.gpu, found.price_per_hour) == ("L40S", 0.5)
     (odd,) = machines(ResourceSettings(accelerators="Banana", price_per_hour=0.5))
     assert (odd.gpu, odd.price_per_hour) == (None, 0.5)
+    assert {one.price_per_hour for one in machines(ResourceSettings(price_per_hour=0.5))} == {0.5}
+    ordered = ResourceSettings(ordered=(_offer("gpu-l40sx1-48gb"),), price_per_hour=0.5)
+    assert [one.price_per_hour for one in machines(ordered)] == [0.5]
 
 
 def test_without_a_wish_every_single_card_with_a_price_is_quoted() -> None:

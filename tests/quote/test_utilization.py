@@ -10,9 +10,19 @@ import pytest
 from ten.errors import SpecError
 from ten.model.cost import flops_per_token
 from ten.model.presets import PRESETS
-from ten.quote.utilization import ASSUMED, LEAST_TOKEN_FLOPS, Mfu, measured_by_runs, state, utilization
+from ten.quote.utilization import (
+    ASSUMED,
+    LEAST_TOKEN_FLOPS,
+    Mfu,
+    Speed,
+    measured_by_runs,
+    measured_here,
+    state,
+    utilization,
+)
 from ten.store.local import LocalStore
 from ten.train.run_record import RunRecord, write_run
+from ten.train.settings import TrainSettings
 
 MODEL = PRESETS["tiny"].config
 
@@ -31,7 +41,7 @@ def _run(store: Path, name: str, device: str, values: list[float | None], **spec
     write_run(
         folder / "run.json", record.begin(device=device, mode="pretok", world_size=1, from_step=0, started=started)
     )
-    lines = [b'{"step":1,"mfu":%s,"other":[1]}' % msgspec.json.encode(value) for value in values]
+    lines = [b'{"step":1,"tokens_per_s":200,"mfu":%s,"other":[1]}' % msgspec.json.encode(value) for value in values]
     (folder / "metrics.jsonl").write_bytes(b"torn\n" + b"\n".join(lines) + b'\n{"mfu":0.')
 
 
@@ -74,6 +84,20 @@ def test_runs_of_the_same_model_measure_it_by_card(tmp_path: Path) -> None:
         "L40S": Mfu(value=0.3, source="measured", run="new"),
         "H100": Mfu(value=0.5, source="measured", run="elsewhere"),
     }
+
+
+def test_a_run_of_the_same_rows_measures_this_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ten.quote.utilization.processor", lambda: "Some CPU")
+    monkeypatch.setattr("ten.quote.utilization.cores", lambda: None)  # as these runs have it
+    train = TrainSettings(micro_batch_rows=4)
+    rows = {"train": {"precision": "auto", "micro_batch_rows": 4}, "data": {"seq_len": 64}}
+    _run(tmp_path, "old", "Some CPU", [0.1], **rows)
+    _run(tmp_path, "new", "Some CPU", [0.2, 0.3], **rows)
+    _run(tmp_path, "elsewhere", "Other CPU", [0.2] * 3, **rows)
+    _run(tmp_path, "other-rows", "Some CPU", [0.2] * 4, **{**rows, "data": {"seq_len": 128}})
+    found = measured_here(LocalStore(tmp_path), MODEL, train, 64, "unknown")
+    assert found == Speed(tokens_per_s=200.0, run="new")
+    assert measured_here(LocalStore(tmp_path), MODEL, TrainSettings(micro_batch_rows=5), 64, "unknown") is None
 
 
 def test_an_empty_store_measures_nothing(tmp_path: Path) -> None:

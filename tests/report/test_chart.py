@@ -1,6 +1,7 @@
 """Lines that keep their extremes when thinned, break at gaps, and stay apart at their ends."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -41,6 +42,22 @@ def test_a_gap_breaks_the_line_and_nothing_measured_is_said() -> None:
     assert path.count("M") == 2
     assert "nan" not in svg
     assert "A run: loss was not measured." in draw(CHART, [_series([nan, nan])], "x")
+
+
+def test_what_lies_above_the_chart_is_said() -> None:
+    values = [50.0, *(1.0 + 0.001 * n for n in range(99))]
+    assert "↑ up to 50<" in draw(replace(CHART, crop=0.02), [_series(values)], "x")
+    assert "↑" not in draw(CHART, [_series(values)], "x")
+
+
+def test_an_axis_has_a_name_and_room_where_they_are_asked_for() -> None:
+    def last(chart: Chart) -> float:
+        dots = re.findall(r"M([\d.]+) [\d.]+h0", draw(chart, [_series([1.0, 2.0])], "x"))
+        return float(dots[-1])
+
+    close = replace(CHART, dots=True)
+    assert last(replace(close, x_room=0.5)) < last(close)
+    assert ">layer</text>" in draw(replace(CHART, x_title="layer"), [_series([1.0, 2.0])], "x")
 
 
 def test_letters_at_the_ends_of_lines_do_not_touch() -> None:

@@ -75,7 +75,43 @@ def test_without_a_price_there_are_no_dollars_and_without_a_checkpoint_no_eigenv
     assert 'id="loss-dollars"' not in page
     assert 'id="eigenvalues"' not in page
     assert 'id="samples"' not in page
-    assert "price not known" in page
+    assert "3 attempts without a price: resources.price_per_hour states it" in page
+
+
+def test_what_is_known_of_the_dollars_is_shown(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "tale")
+    tree = json.loads((folder / "run.json").read_text())
+    tree["attempts"][0]["price_per_hour"] = None
+    (folder / "run.json").write_text(json.dumps(tree))
+    page, record = _page(folder), read_run(folder / "run.json")
+    assert record is not None
+    assert f"${record.cost:.3g} + ?" in page
+    assert "and 1 attempt without a price: resources.price_per_hour states it" in page
+
+
+def test_the_newest_figures_are_means_with_their_units(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "tale", steps=1000)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines[-1]["loss"] = 9.0
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    mean = sum(line["loss"] for line in lines[-50:]) / 50
+    assert f"<dd>{mean:.3f}</dd>" in _page(folder)
+    compared = _page(folder, make_run(tmp_path / "other"))
+    assert f"{mean:.3f}" in compared and "loss, nats/token" in compared and "held-out, bits/byte" in compared
+
+
+def test_settings_read_as_in_a_job_file_and_files_from_the_runs_folder_on(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "tale")
+    tree = json.loads((folder / "run.json").read_text())
+    tree["spec"]["resources"] = {"ordered": [{"infra": "do", "gpus": 2}], "price_per_hour": None}
+    tree["spec"]["secrets"] = []
+    tree["attempts"][0]["reason"] = "full: /data/far/runs/tale/checkpoints/step-00000100; no room on /data/far"
+    (folder / "run.json").write_text(json.dumps(tree))
+    page = _page(folder)
+    assert '<td data-head="value">[{infra: do, gpus: 2}]</td>' in page
+    assert '<td data-head="value">unset</td>' in page and ">[]</td>" in page
+    assert "full: checkpoints/step-00000100; no room on /data/far" in page
+    assert "8 cores of A processor" in page
 
 
 def test_runs_are_compared_in_the_same_charts(tmp_path: Path) -> None:
@@ -197,6 +233,9 @@ def test_in_a_browser_it_is_whole_quiet_and_alone(tmp_path: Path) -> None:
         browser.point(*box)
         shown = browser.ask("document.querySelector('.tip')?.textContent")
         assert re.fullmatch(r"0\.\d+ \$\nA  3\.\d+\nB  3\.\d+", shown)
+        browser.open(page, width=500)
+        wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
+        assert browser.ask(wide) == 0
         browser.open(page, width=400, dark=True)
         assert browser.ask("document.documentElement.scrollWidth") <= 400
         dark = browser.ask(_COLOURS)

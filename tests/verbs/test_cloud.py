@@ -1,6 +1,7 @@
 """The verbs about rented machines, as a person types them."""
 
 import os
+import re
 import signal
 import stat
 import time
@@ -68,6 +69,20 @@ def test_a_dry_run_of_a_new_checkout_prints_the_plan_and_what_is_still_lacking(
     assert "note     store 'ten-data': a droplet's disk is gone with it" in said and "note     image unset" in said
 
 
+def test_a_dry_run_says_what_is_expected_and_what_does_not_fit(
+    nothing_set: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--dataset", "stdlib", "--set", "resources.ordered=[{infra: do, instance_type: gpu-l40sx1-48gb}]"]
+    words += ["--config", "large", "--set", "train.memory=select", "--set", "data.seq_len=8192"]
+    assert main(["up", "job.yaml", "--dry-run", *words, "--tokens", "1B", "--set", "limits.max_cost=90"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^expected \$\d+\.\d\d on gpu-l40sx1-48gb: \d+h \d\dm of training at an MFU of 0.40", said, re.M)
+    assert "does not fit on gpu-l40sx1-48gb" in said and "would fit" in said
+    assert re.search(r"h \d\dm in limits.max_duration=6h: \d attempts", said)
+    assert main(["up", "job.yaml", "--dry-run", "--dataset", "stdlib", "--config", "nano"]) == 0
+    assert "expected unknown on gpu-l40sx1-48gb: no MFU is known" in capsys.readouterr().out
+
+
 def test_a_plan_says_which_gpus_would_be_paid_for_and_not_used(
     nothing_set: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +111,7 @@ def test_nothing_is_rented_unless_somebody_says_yes(
     for name in ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setattr("ten.cloud.rental.spent_on", lambda *_: 0.0)
+    monkeypatch.setattr("ten.cloud.forecast.forecast", lambda *_: [])
     monkeypatch.setattr("ten.verbs.cloud.examine_before", lambda _: None)
     assert main(["up", "job.yaml"]) == 78
     assert "pass --yes" in capsys.readouterr().err
@@ -108,6 +124,7 @@ def test_a_closed_terminal_is_a_stop_and_not_the_end_of_who_cleans_up(
     for name in ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setattr("ten.cloud.rental.spent_on", lambda *_: 0.0)
+    monkeypatch.setattr("ten.cloud.forecast.forecast", lambda *_: [])
     monkeypatch.setattr("ten.verbs.cloud.examine_before", lambda _: None)
     monkeypatch.setattr("ten.cloud.up.rent", _hung_up)
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
