@@ -284,7 +284,7 @@ main() {
       in_venv "${gpus}" "$@"
     fi
   fi
-  [[ "${code}" != 75 ]] || say "stopped with everything saved (75): the same command goes on"
+  [[ "${code}" != 75 ]] || say "stopped with everything saved (75): the same command goes on (after limits.max_cost: with a higher one)"
   if [[ "${verb}" == where ]]; then
     verb="jobs run"
   elif [[ -n "${DRY:-}" ]]; then

@@ -29,7 +29,7 @@ from ten.train.metrics import tokens_at
 from ten.train.mirror import Mirror
 from ten.train.ranks import number
 from ten.train.recovery import recover
-from ten.train.run_record import RunRecord, now, read_run, write_run
+from ten.train.run_record import FINISHED, RunRecord, now, read_run, write_run
 from ten.train.spent import Bill
 from ten.train.stopping import StopRequest
 from ten.train.stored_run import StoredRun
@@ -56,6 +56,8 @@ class Attempt:
     """Whether the record says how long the run is; else `measured` must."""
     stored: StoredRun | None
     """The run in the store, where that is no folder."""
+    changes: tuple[str, ...] = ()
+    """Settings that the run goes on with other than before."""
 
 
 def plan_attempt(job: Preparation, ranks: int) -> Attempt:
@@ -79,11 +81,9 @@ def plan_attempt(job: Preparation, ranks: int) -> Attempt:
             "nobody is here to mend that (TEN_UNATTENDED is set): it is not tried again"
         )
     resolved, train = job.resolved_spec(), job.spec.train
-    rows = train.micro_batch_rows * ranks
-    micro_batches = train.gradient_accumulation
+    rows, micro_batches = train.micro_batch_rows * ranks, train.gradient_accumulation
+    changes = () if record is None else tuple(refuse_other_spec(record.spec, resolved, f"run {folder}"))
     if record is not None:
-        for change in refuse_other_spec(record.spec, resolved, f"run {folder}"):
-            log.info("run %s goes on with %s", job.run_id, change)
         before = record.spec["train"]
         asked = any(before[name] != getattr(train, name) for name in ("micro_batch_rows", "gradient_accumulation"))
         if not asked and record.global_rows % rows == 0:
@@ -99,6 +99,7 @@ def plan_attempt(job: Preparation, ranks: int) -> Attempt:
         step_tokens=step_tokens,
         is_measured=is_measured,
         stored=stored,
+        changes=changes,
     )
 
 
@@ -153,10 +154,8 @@ def mirrored(attempt: Attempt, spec: JobSpec, stop: StopRequest) -> Iterator[Mir
     if attempt.stored is None:
         yield None
         return
-    grace_s = parse_seconds(spec.limits.stop_grace)
-    with Mirror(
-        attempt.stored, attempt.folder, keep_last=spec.checkpoint.keep_last, stop=stop, grace_s=grace_s
-    ) as mirror:
+    keep_last, grace_s = spec.checkpoint.keep_last, parse_seconds(spec.limits.stop_grace)
+    with Mirror(attempt.stored, attempt.folder, keep_last=keep_last, stop=stop, grace_s=grace_s) as mirror:
         yield mirror
 
 
@@ -194,10 +193,14 @@ def recorded(
     then run.json says when it was last seen.
     """
     path = attempt.folder / "run.json"
-    log.info("run %s: from step %d to %s tokens", attempt.folder, from_step, format_count(attempt.record.total_tokens))
+    metrics = attempt.folder / METRICS
+    from_tokens, total = tokens_at(metrics, from_step), format_count(attempt.record.total_tokens)
+    for change in attempt.changes:
+        log.info("run %s goes on with %s", job.run_id, change)
+    done = "" if from_tokens is None else f" ({format_count(from_tokens)} tokens)"
+    log.info("run %s: from step %d%s to %s tokens", attempt.folder, from_step, done, total)
     keep_tokenizer(attempt.folder, job.tokenizer)
     keep_corpus(attempt.folder, job.corpus)
-    metrics = attempt.folder / METRICS
     record = attempt.record.begin(
         started=attempt.started,
         device=device,
@@ -206,10 +209,10 @@ def recorded(
         from_step=from_step,
         price_per_hour=job.spec.resources.price_per_hour,
         machine=this_machine(),
-        from_tokens=tokens_at(metrics, from_step),
+        from_tokens=from_tokens,
     )
     write_run(path, record)
-    reached, reason = [from_step], "finished"
+    reached, reason = [from_step], FINISHED
 
     def ended(why: str) -> RunRecord:
         return record.end(to_step=reached[-1], reason=why, to_tokens=tokens_at(metrics, reached[-1]))

@@ -9,36 +9,50 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Never
 
-from ten import logs
-from ten.environment import load_environment
 from ten.errors import Resumable, TenError
-from ten.flags import parse_arguments
 
 _INTERRUPTED = "stopped; everything finished so far is kept, run the same command again to go on"
+_GO_ON = ("pack", "train", "push", "pull", "up", "down", "reap")
+"""Verbs that keep what they have done when they are stopped; the others begin anew."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code. Known errors are one line on stderr, anything else is a bug's traceback."""
-    logs.show_messages()
-    signal.signal(signal.SIGTERM, _terminate)
+    verb = None
     try:
-        load_environment()
-        arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
-        return _verb(arguments.verb)(arguments)
+        arguments = _arguments(sys.argv[1:] if argv is None else argv)
+        verb = arguments.verb
+        return _verb(verb)(arguments)
     except TenError as error:
         _complain(str(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        _complain(_INTERRUPTED)
-        return Resumable.exit_code
+    except KeyboardInterrupt as stop:
+        if verb in _GO_ON:
+            _complain(_INTERRUPTED)
+            return Resumable.exit_code
+        if verb is not None:
+            _complain("stopped")
+        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
     except BrokenPipeError:  # the reader of stdout has gone, as `head` does
         sys.stderr.close()
         return 0
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> Never:
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments, with the environment and the terminal set up; imported here, where Ctrl-C has somebody to meet."""
+    from ten import logs
+    from ten.environment import load_environment
+    from ten.flags import parse_arguments
+
+    logs.show_messages()
+    signal.signal(signal.SIGTERM, _terminate)
+    load_environment()
+    return parse_arguments(argv)
+
+
+def _terminate(number: int, _frame: FrameType | None) -> Never:
     """Before and after the training loop, which has a handler of its own, a stop is a stop: nothing may swallow it."""
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(number)
 
 
 def _complain(message: str) -> None:

@@ -72,7 +72,7 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS = {
-    "up": ("Rent a droplet for a job, with its end settled before it begins.", _add_up),
+    "up": ("Rent a droplet for a job; price, longest time and end are fixed first.", _add_up),
     "ps": ("List our droplets: age, dollars so far, lease left, last checkpoint.", _add_ps),
     "logs": ("What a droplet's job says.", _add_logs),
     "ssh": ("Log in to a droplet, or run a command there.", _add_ssh),

@@ -15,12 +15,13 @@ from ten.settings import nearest
 _EXAMPLES = {
     "plan": "ten plan jobs/train-pretok.yaml\n"
     "  ten plan --config large --dataset 'corpus/*.parquet' --epochs 1 --json\n"
-    "  ten plan --config large --dataset finewebedu --tokens 10B",
+    "  ten plan --config large --dataset finewebedu --tokens 10B\n"
+    "  ten plan jobs/train-pretok.yaml --set limits.max_cost=15",
     "doctor": "ten doctor jobs/train-pretok.yaml\n  ten doctor --config small --dataset finewebedu --json",
     "pack": "ten pack jobs/pack.yaml\n  ten pack --dataset 'corpus/*.jsonl.gz' --tokenizer gpt2\n"
     "  ten pack --dataset Salesforce/wikitext:wikitext-2-raw-v1 --subset-size 10K",
     "train": "ten train jobs/train-streaming.yaml --set train.steps=100\n"
-    "  ten train --config tiny --dataset 'corpus/*.parquet' --streaming --mixed_precision --epochs 1\n"
+    "  ten train --config tiny --dataset 'corpus/*.parquet' --streaming --mixed-precision --epochs 1\n"
     "  ten train --config small --dataset finewebedu --streaming --tokens 1B",
     "render": "ten render jobs/train-pretok.yaml --to docker\n"
     "  ten render jobs/train-streaming.yaml --to skypilot --store s3://my-bucket/ten --set image=registry.example/ten",
@@ -121,7 +122,8 @@ def _add_run(parser: argparse.ArgumentParser, verb: str) -> None:
         parser.add_argument("--dataset", metavar="DATA", help="other text to score; without it the run's own held-out")
         parser.add_argument("--split", metavar="NAME", help="split of a hub dataset to score, all of it")
         parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub dataset")
-        parser.add_argument("--tokens", metavar="N", help="held-out tokens to score at most, such as 2M")
+        most = "tokens to score at most, such as 2M: whole documents, the first one in any case"
+        parser.add_argument("--tokens", metavar="N", help=most)
         parser.add_argument("--tasks", metavar="NAMES", help="benchmarks of lm-evaluation-harness to run, by commas")
         parser.add_argument("--tasks-from", metavar="DIR", help="folder with tasks of your own (YAML)")
         parser.add_argument("--limit", type=_documents, metavar="N", help="documents of each task at most")
@@ -159,8 +161,9 @@ def _add_export(parser: argparse.ArgumentParser, _verb: str) -> None:
 
 
 def _add_runs(parser: argparse.ArgumentParser, _verb: str) -> None:
-    parser.add_argument("where", nargs="?", metavar="STORE", help="folder or s3://bucket/prefix; without one --store")
-    _add_store(parser)
+    where = "folder or s3://bucket/prefix; without one TEN_STORE, else ten-data"
+    parser.add_argument("where", nargs="?", metavar="STORE", help=where)
+    parser.add_argument("--store", help=argparse.SUPPRESS)  # as the other verbs take it
     parser.add_argument("--json", action="store_true", help="print one JSON list")
 
 
@@ -193,7 +196,7 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 
 _VERBS = {
-    "plan": ("Count a job's parameters, tokens, FLOPs, bytes and steps before anything is made.", add_job),
+    "plan": ("What a job comes to: parameters, tokens, bytes, hours and dollars, and what a budget buys.", add_job),
     "doctor": ("Check a job, this machine and its services before anything is paid for.", add_job),
     "pack": ("Pack a dataset into token shards, once; an interrupted pack goes on.", add_job),
     "train": ("Train a run; the same command again resumes it.", add_job),

@@ -1,23 +1,30 @@
 """What a trained run is good for: its held-out loss on any text, and text of its own."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from ten import logs
 from ten.errors import DataError, MissingInput
 from ten.feeding import open_fill, open_held_out
 from ten.preparation import Preparation
 from ten.runs import Run
+from ten.text.tokens import Tokenizer
 from ten.train.checkpoint_files import find_newest
 from ten.train.context import ContextLoss
 from ten.units import format_count
 
 if TYPE_CHECKING:
     from ten.model.lm import LanguageModel
+
+log = logging.getLogger(__name__)
+_SLOW_S = 2.0
+"""What takes longer is said."""
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,24 +47,31 @@ def evaluate(job: Preparation, run: Run) -> Evaluation:
 
     Raises DataError when the dataset has none.
     """
-    from ten.train.device import autocast, open_device, resolve_precision
-    from ten.train.distributed import World
-    from ten.train.evaluate import held_out_loss
+    with logs.said_when_slow(log, _SLOW_S, "loading the model of run %s", run.record.run):
+        from ten.train.device import autocast, open_device, resolve_precision
+        from ten.train.distributed import World
+        from ten.train.evaluate import held_out_loss
 
-    device = open_device(job.spec.train.device)
-    precision = resolve_precision(job.spec.train.precision, device)
-    model, checkpoint = load_model(run)
+        device = open_device(job.spec.train.device)
+        precision = resolve_precision(job.spec.train.precision, device)
+        model, checkpoint = load_model(run)
     with ExitStack() as stack:
-        fill = open_fill(job)
-        stack.callback(fill.close)
-        held_out = open_held_out(job, fill)
-        if not held_out.text_bytes:
+        with logs.said_when_slow(log, _SLOW_S, "reading the held-out text of %s", job.spec.data.dataset):
+            fill = open_fill(job)
+            stack.callback(fill.close)
+            held_out = open_held_out(job, fill)
+            text_bytes = held_out.text_bytes
+        if not text_bytes:
             raise DataError(
                 f"{job.corpus.dataset}: too few documents to hold any out, so there is nothing to score; name other "
                 "text with `ten eval --dataset TEXT`, or train on a dataset with a validation split"
             )
         loss = held_out_loss(
-            model.to(device), held_out, world=World(device=device), autocast=partial(autocast, precision, device)
+            model.to(device),
+            held_out,
+            world=World(device=device),
+            autocast=partial(autocast, precision, device),
+            scored=stack.enter_context(_shown(held_out.tokens)),
         )
     assert loss is not None, "nothing asks this evaluation to stop"
     return Evaluation(
@@ -68,9 +82,30 @@ def evaluate(job: Preparation, run: Run) -> Evaluation:
         bits_per_token=loss.bits / held_out.tokens,
         perplexity=2 ** (loss.bits / held_out.tokens),
         tokens=held_out.tokens,
-        text_bytes=held_out.text_bytes,
+        text_bytes=text_bytes,
         by_context=loss.by_context,
     )
+
+
+@contextmanager
+def _shown(tokens: int) -> Iterator[Callable[[int], object]]:
+    """Shows the scoring of so many tokens: a bar on a terminal, lines elsewhere; told of each few of them."""
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        bar.update(count)
+
+    def tell() -> None:
+        log.info("eval: %s of %s tokens scored", format_count(done), format_count(tokens))
+
+    with (
+        logs.progress("eval", tokens, " tokens") as bar,
+        logs.said_when_slow(log, _SLOW_S, "scoring %s tokens of held-out text", format_count(tokens)),
+        logs.reporting(bar, tell),
+    ):
+        yield advance
 
 
 def describe(result: Evaluation) -> str:
@@ -99,15 +134,15 @@ def load_model(run: Run) -> "tuple[LanguageModel, Path]":
 def generate(
     run: Run, prompt: str, *, max_tokens: int, temperature: float, top_k: int | None, top_p: float, seed: int
 ) -> Iterator[str]:
-    """Text that a run's model writes after `prompt`, piece by piece."""
-    from ten.model.generate import generate as draw
-    from ten.train.device import open_device
+    """Text that a run's model writes after `prompt`, piece by piece; the model is loaded before this returns."""
+    with logs.said_when_slow(log, _SLOW_S, "loading the model of run %s", run.record.run):
+        from ten.model.generate import generate as draw
+        from ten.train.device import open_device
 
-    tokenizer, (model, _) = run.tokenizer(), load_model(run)
-    model.to(open_device("auto"))
+        tokenizer, (model, _) = run.tokenizer(), load_model(run)
+        model.to(open_device("auto"))
     ids = tokenizer.encode(prompt)
-    shown = tokenizer.decode(ids)
-    for token in draw(
+    tokens = draw(
         model,
         list(ids),
         max_tokens=max_tokens,
@@ -116,7 +151,14 @@ def generate(
         top_k=top_k,
         top_p=top_p,
         seed=seed,
-    ):
+    )
+    return _pieces(tokenizer, list(ids), tokens)
+
+
+def _pieces(tokenizer: Tokenizer, ids: list[int], tokens: Iterator[int]) -> Iterator[str]:
+    """The text of `tokens` behind that of `ids`, as whole characters."""
+    shown = tokenizer.decode(ids)
+    for token in tokens:
         ids.append(token)
         text = tokenizer.decode(ids)
         if not text.endswith("�"):  # a character may take several tokens

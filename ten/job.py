@@ -15,6 +15,7 @@ from ten.data.settings import DataSettings
 from ten.errors import SpecError
 from ten.model.presets import ModelSettings
 from ten.resources import ResourceSettings
+from ten.spelling import as_yaml
 from ten.train.settings import CheckpointSettings, TrainSettings
 from ten.units import named, parse_seconds
 
@@ -57,7 +58,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Annotated[float, Meta(gt=0)] | None,
         Meta(
             description="Dollars that all attempts together may cost, by resources.price_per_hour; then a checkpoint "
-            "is written, exit code 75.",
+            "is written, exit code 75; to go on it must be raised.",
         ),
     ] = None
     idle: Annotated[
@@ -191,11 +192,16 @@ def refuse_other_spec(saved: Mapping[str, Any], wanted: Mapping[str, Any], where
             continue
         if field not in MAY_CHANGE and field.partition(".")[0] not in _MAY_CHANGE_WHOLE:
             raise SpecError(
-                f"{where} was made with {field}={old.get(field)!r}, and this job has {new.get(field)!r}; put it back, "
-                "or start another run with --set run=NAME"
+                f"{where} was made with {field}={as_yaml(old.get(field))}, and this job has "
+                f"{as_yaml(new.get(field))}; go on with "
+                f"{_flag(field, old.get(field))}, or start another run with --set run=NAME"
             )
-        changed.append(f"{field}: {old.get(field)} → {new.get(field)}")
+        changed.append(_change(field, old, new))
     return changed
+
+
+def _change(field: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    return f"{field}: {as_yaml(old.get(field))} → {as_yaml(new.get(field))}"
 
 
 def _what_differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -205,14 +211,14 @@ def _what_differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         return (
             f"the files of {new['data.dataset']} have changed; put them back, or start another run with --set run=NAME"
         )
-    told = ", ".join(f"{field}: {old.get(field)} → {new.get(field)}" for field in fields)
+    told = ", ".join(_change(field, old, new) for field in fields)
     return f"{told}; go on with {' '.join(_flag(field, old.get(field)) for field in fields)}, or start another run " + (
         "with --set run=NAME"
     )
 
 
 def _flag(field: str, value: Any) -> str:
-    text = "null" if value is None else str(value)
+    text = "null" if value is None else as_yaml(value)
     if field == "data.revision" and value is not None:
         return f"--revision {shlex.quote(text)}"
     return f"--set {field}={shlex.quote(text)}"

@@ -50,6 +50,7 @@ _SWITCHES: tuple[tuple[str, str, str | bool, str], ...] = (
     ("--skip-bad", "data.skip_bad", True, "leave out and count Parquet row groups that do not decode"),
     ("--keep-files", "data.keep_files", True, "keep a hub dataset's raw files under the cache folder"),
 )
+_TITLES = ("data", "model", "training", "where")
 
 
 def job_settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -70,14 +71,44 @@ def job_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def add_job(parser: argparse.ArgumentParser, verb: str) -> None:
     """Give a verb's parser the flags of a job."""
+    parser.usage = f"{parser.prog} [JOB.yaml]{' --to ENGINE' if verb == 'render' else ''} [options]"
     parser.add_argument("job", nargs="?", metavar="JOB.yaml", help="job file; without one the defaults hold")
+    groups = {title: parser.add_argument_group(title) for title in _TITLES}
     for flag, path, metavar, kind, text in _SETTINGS:
-        parser.add_argument(flag, dest=path, metavar=metavar, type=kind, help=text)
+        shown = argparse.SUPPRESS if verb == "pack" and _is_idle_in_pack(path) else text
+        groups[_title(path)].add_argument(flag, dest=path, metavar=metavar, type=kind, help=shown)
     for flag, path, value, text in _SWITCHES:
-        parser.add_argument(flag, dest=path, action="append_const", const=value, help=text)
-    batch = "records read at a time" if verb == "pack" else "rows in one micro-batch"
-    parser.add_argument("--batch-size", metavar="N", type=int, help=batch)
-    parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="any setting of a job file")
+        shown = argparse.SUPPRESS if verb == "pack" and _is_idle_in_pack(path, value) else text
+        groups[_title(path)].add_argument(flag, dest=path, action="append_const", const=value, help=shown)
+    if verb == "pack":
+        groups["data"].add_argument("--batch-size", metavar="N", type=int, help="records read at a time")
+    else:
+        groups["training"].add_argument("--batch-size", metavar="N", type=int, help="rows in one micro-batch")
+    _add_own(parser, verb)
+
+
+def _title(path: str) -> str:
+    """The group of a setting's flag."""
+    if path in ("store", "name", "data.cache_dir"):
+        return "where"
+    return {"model": "model", "train": "training"}.get(path.partition(".")[0], "data")
+
+
+def _is_idle_in_pack(path: str, value: object = None) -> bool:
+    """Whether a pack is the same with it: taken, as a job file's settings are, and not shown in its help."""
+    return _title(path) in ("model", "training") or path == "name" or value in ("streaming", "pretok")
+
+
+def _add_own(parser: argparse.ArgumentParser, verb: str) -> None:
+    """What is no setting but `--set`, and what one verb alone has."""
+    parser.add_argument(
+        "--set",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="any setting of a job file, such as limits.max_duration=6h, limits.max_cost=15 or "
+        "resources.price_per_hour=1.57; docs/job-file.md has them all",
+    )
     if verb == "plan":
         parser.add_argument("--mfu", metavar="X", type=float, help="part of a GPU's peak that is used, such as 0.4")
     if verb in ("plan", "doctor"):

@@ -86,7 +86,7 @@ def exit_code(codes: Sequence[int]) -> int:
     The first error, else 75 where any rank stopped early or was killed: its checkpoints are there. An abort after
     another rank has ended is no error: libraries abort that lose their peers.
     """
-    stopped = (Resumable.exit_code, *(-number for number in _ON_PURPOSE))
+    stopped = (Resumable.exit_code, *(-number for number in _ON_PURPOSE), *(128 + number for number in _ON_PURPOSE))
     errors = [
         code
         for place, code in enumerate(codes)

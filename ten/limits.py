@@ -56,7 +56,7 @@ def budgeted(spec: JobSpec, stop: StopRequest, *, spent: float = 0.0, since: dat
         return
     used = (now() - since).total_seconds() if since else 0.0
     end = time.monotonic() + (most - spent) / price * 3600 - used
-    with _watching(reason, spec, stop, lambda: end - time.monotonic()):
+    with _watching(reason, spec, stop, lambda: end - time.monotonic(), first="raise limits.max_cost"):
         yield
 
 
@@ -93,11 +93,12 @@ def _watching(
     stop: StopRequest,
     seconds_left: Callable[[], float],
     longest_wait_s: float = 3600.0,
+    first: str | None = None,
 ) -> Iterator[None]:
     """Within the block a thread asks for a stop when no seconds are left, and ends a process that does not follow.
 
     `reason` is asked when it is due, where it is not known before. How much is left is looked at again after
-    `longest_wait_s`: it may have become less.
+    `longest_wait_s`: it may have become less. `first` is what must be done before the same command can go on.
     """
     over = threading.Event()
     patience = parse_seconds(spec.limits.stop_grace) + HARD_END_S
@@ -107,7 +108,7 @@ def _watching(
             if over.wait(min(left, longest_wait_s)):
                 return
         why = reason if isinstance(reason, str) else reason()
-        _ask(why, stop)
+        _ask(why, stop, first)
         if not over.wait(patience):
             _end(why, patience, stop)
 
@@ -120,8 +121,8 @@ def _watching(
         thread.join()
 
 
-def _ask(reason: str, stop: StopRequest) -> None:
-    stop.request(reason)
+def _ask(reason: str, stop: StopRequest, first: str | None) -> None:
+    stop.request(reason, first)
     if not stop.wake():  # nobody polls yet: a download, a pack
         log.warning("%s is over", reason)
         os.kill(os.getpid(), signal.SIGTERM)

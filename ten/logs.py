@@ -1,6 +1,7 @@
 """What the terminal shows: messages and progress on stderr, results on stdout; no bars where there is no terminal."""
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -45,9 +46,19 @@ def said_when_slow(log: logging.Logger, after_s: float, words: str, *values: obj
         timer.cancel()
 
 
+def has_terminal() -> bool:
+    """Whether stderr is a terminal that shows anything: one of no columns, as `script` may make it, does not."""
+    if not sys.stderr.isatty():
+        return False
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):  # something that only says it is a terminal
+        return True
+
+
 @contextmanager
 def progress(label: str, total: float, unit: str, done: float = 0) -> Iterator["tqdm[Any]"]:
-    """A progress bar with rate and remaining time; silent when stderr is no terminal."""
+    """A progress bar with rate and remaining time; silent where no terminal shows it."""
     with tqdm(
         desc=label,
         total=total,
@@ -56,7 +67,7 @@ def progress(label: str, total: float, unit: str, done: float = 0) -> Iterator["
         unit_scale=True,
         dynamic_ncols=True,
         file=sys.stderr,
-        disable=None,
+        disable=not has_terminal(),
     ) as bar:
         yield bar
 

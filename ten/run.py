@@ -76,7 +76,7 @@ def _train(
     with ExitStack() as guards:
         guards.enter_context(named_faults())
         run, attempt = open_training(job, attempt, fill, stop=stop, beat=beat, mirror=mirror, stack=stack)
-        if run.world.is_first:
+        if run.world.is_first and not (run.is_done and attempt.record.is_finished):
             _keep_record(job, attempt, run, stop, mirror, stack)
         keep = partial(keep_stacks, attempt.folder, packer=packer)
         guards.enter_context(named_losses(run.world))

@@ -11,6 +11,7 @@ import msgspec
 import yaml
 
 from ten.errors import MissingInput, SpecError
+from ten.spelling import as_yaml, in_words, nearest_beside, shortened
 
 T = TypeVar("T")
 Tree = dict[str, Any]
@@ -36,7 +37,9 @@ def convert(tree: Mapping[str, Any], to: type[T], source: str, lines: Mapping[st
         value, choices = _value_at(tree, path), _choices(to, path)
         if choices:
             message = f"is none of its values; {nearest(str(value), choices)}"
-        raise SpecError(f"{_where(source, path, lines or {})}: {value!r}: {message[:1].lower()}{message[1:]}") from None
+        shown = repr(value) if isinstance(value, str) else as_yaml(value)
+        said = in_words(f"{message[:1].lower()}{message[1:]}")
+        raise SpecError(f"{_where(source, path, lines or {})}: {shortened(shown)}: {said}") from None
     except SpecError as error:  # of a struct's own check, which names the field
         path, _, message = str(error).partition(": ")
         raise SpecError(f"{_where(source, path, lines or {})}: {message}") from None
@@ -57,7 +60,8 @@ def load_yaml(path: Path) -> tuple[Tree, dict[str, int]]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise MissingInput(f"{path}: no such job file; see jobs/ for those that come with the bundle") from None
+        near = nearest_beside(path) or "; see jobs/ for those that come with the bundle"
+        raise MissingInput(f"{path}: no such job file{near}") from None
     except IsADirectoryError:
         raise SpecError(f"{path}: is a folder; name a job file in it") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -71,16 +75,24 @@ def load_yaml(path: Path) -> tuple[Tree, dict[str, int]]:
     except RecursionError:
         raise SpecError(f"{path}: is nested too deeply for a job file") from None
     except (yaml.YAMLError, *_UNREADABLE) as error:
-        words = " ".join(str(error).replace('in "<unicode string>", ', "").split())
-        raise SpecError(f"{path}: not valid YAML: {words}") from None
+        raise _not_yaml(path, error) from None
     if tree is None:
         tree = {}
     if not isinstance(tree, dict):
-        raise SpecError(f"{path}: a job file is a mapping of names to values, not a {type(tree).__name__}")
+        kind = "a list" if isinstance(tree, list) else "a single value"
+        raise SpecError(f"{path}: a job file is a mapping of names to values, not {kind}")
     try:
         return {str(key): _expand(value) for key, value in tree.items()}, lines
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
+
+
+def _not_yaml(path: Path, error: Exception) -> SpecError:
+    """Where a file stops being YAML and why, as PyYAML found it."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+    words = shortened(" ".join(str(problem or error).split())).replace("'<stream end>'", "the file's end")
+    return SpecError(f"{where}: not valid YAML: {words}")
 
 
 def set_path(tree: Tree, path: str, value: Any) -> None:
@@ -167,7 +179,10 @@ def _refuse_unknown(
     tree: Mapping[str, Any], struct: type[Any], prefix: str, source: str, lines: Mapping[str, int]
 ) -> None:
     if not isinstance(tree, Mapping):
-        raise SpecError(f"{_where(source, prefix.rstrip('.'), lines)}: must be a mapping with fields, not {tree!r}")
+        raise SpecError(
+            f"{_where(source, prefix.rstrip('.'), lines)}: must be a mapping with fields, "
+            f"not {shortened(as_yaml(tree))}"
+        )
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     for key, value in tree.items():
         if key not in fields:
@@ -183,7 +198,7 @@ def _refuse_unknown(
 
 
 def _where(source: str, path: str, lines: Mapping[str, int]) -> str:
-    line = lines.get(path)
+    line, path = lines.get(path), shortened(path)
     return f"{source}:{line}: {path}" if line else f"{source}: {path}" if path else source
 
 

@@ -60,6 +60,11 @@ def format_bytes(count: int) -> str:
     return f"{value:.1f} TiB"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: 1 → "1 file", 1200 → "1,200 files"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def format_count(count: float) -> str:
     """A count for people: 1800000000 → "1.80B"."""
     for power, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):

@@ -206,6 +206,24 @@ def test_on_another_machine_an_attempt_goes_on_from_the_stores_record_and_checkp
         plan_attempt(_remote_job(text, store, "third", "model.layers=1"), ranks=1)
 
 
+def test_what_a_run_goes_on_with_is_said_once_it_is_ours_and_as_yaml_has_it(
+    text: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _begun(_job(text, "train.steps=3", "limits.max_duration=4m", "secrets=[A_B]"), ranks=1)
+    job = _job(text, "train.steps=3")
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        attempt = _planned(job, 1)
+        assert not caplog.messages
+        with recorded(attempt, job, "cpu", 1, 0):
+            pass
+    assert caplog.messages == [
+        f"run {job.run_id} goes on with limits.max_duration: 4m → unset",
+        f"run {job.run_id} goes on with secrets: [A_B] → []",
+        f"run {attempt.folder}: from step 0 (0 tokens) to {attempt.record.total_tokens} tokens",
+    ]
+
+
 def test_a_run_in_a_folder_has_no_mirror(text: Path) -> None:
     job = _job(text, "train.steps=3")
     with mirrored(plan_attempt(job, 1), job.spec, StopRequest()) as mirror:

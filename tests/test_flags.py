@@ -27,6 +27,16 @@ def test_dash_and_underscore_are_the_same_in_every_flag() -> None:
     }
 
 
+def test_pack_takes_the_flags_of_training_and_shows_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _settings("pack", "--config", "small", "--epochs", "2") == {"model.config": "small", "train.epochs": 2.0}
+    with pytest.raises(SystemExit):
+        parse_arguments(["pack", "--help"])
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: ten pack [JOB.yaml] [options]\n")
+    assert "--text-column" in shown and "--full" in shown and "docs/job-file.md" in shown
+    assert not [flag for flag in ("--config", "--epochs", "--learning-rate", "--streaming", "--name") if flag in shown]
+
+
 def test_the_commands_people_already_type_mean_what_they_say() -> None:
     words = (
         "train --config large --dataset finewebedu --streaming --mixed_precision --gradient_accumulation 4 --epochs 1"

@@ -99,6 +99,17 @@ def test_what_makes_another_run_is_refused_by_name(setting: str) -> None:
         refuse_other_spec(before, after, "run r")
 
 
+def test_what_was_unset_is_said_so_and_how_to_unset_it() -> None:
+    before = msgspec.to_builtins(load_job(None, {}, []))
+    after = msgspec.to_builtins(load_job(None, {}, ["train.learning_rate=0.01"]))
+    with pytest.raises(SpecError) as caught:
+        refuse_other_spec(before, after, "run r")
+    assert str(caught.value) == (
+        "run r was made with train.learning_rate=unset, and this job has 0.01; go on with "
+        "--set train.learning_rate=null, or start another run with --set run=NAME"
+    )
+
+
 def test_the_same_data_under_another_path_is_the_same_run() -> None:
     before = msgspec.to_builtins(load_job(None, {"data.dataset": "/here/a.txt"}, []))
     after = msgspec.to_builtins(load_job(None, {"data.dataset": "/there/a.txt"}, []))

@@ -84,6 +84,7 @@ def test_a_gpu_counts_that_the_driver_knows_and_nobody_has_used_yet(tmp_path: Pa
     [
         ([0, 0], 0), ([75, 75], 75), ([0, 75], 75), ([-9, 75], 75), ([75, -15], 75), ([73, 75], 73), ([75, 1, 73], 1),
         ([-11, 75], 139), ([0, -9, 78], 78), ([75, -6], 75), ([78, -6], 78), ([-6, 75], 134), ([0, -6], 134),
+        ([130, 75], 75), ([143, 143], 75), ([130, 73], 73),
     ],
 )  # fmt: skip
 def test_the_first_error_is_the_code_of_all_and_what_can_go_on_is_75(codes: list[int], code: int) -> None:

@@ -159,6 +159,7 @@ def test_a_run_stops_when_its_attempts_have_cost_enough_and_begins_no_other(bund
     assert record is not None
     assert record.attempts[-1].reason is not None
     assert "limits.max_cost=8" in record.attempts[-1].reason
+    assert record.attempts[-1].reason.endswith("raise limits.max_cost, then run the same command again to go on")
     assert 7 <= record.cost < 60
     again = subprocess.run(
         _endless(bundle, *words[:1], "limits.max_cost=7"), capture_output=True, text=True, timeout=120

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ten.errors import SpecError
-from ten.units import format_bytes, format_count, format_seconds, parse_bytes, parse_count, parse_seconds
+from ten.units import counted, format_bytes, format_count, format_seconds, parse_bytes, parse_count, parse_seconds
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,7 @@ def test_counts_for_people(count: float, text: str) -> None:
 )
 def test_durations_for_people(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_one_thing_is_singular() -> None:
+    assert [counted(count, "file") for count in (0, 1, 1200)] == ["0 files", "1 file", "1,200 files"]

@@ -22,6 +22,7 @@ from ten.errors import DataError
 from ten.store.durable import writing
 from ten.text.documents import BATCH_ROWS
 from ten.text.engines import Encoder
+from ten.units import counted
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ def _lost(cache: ShardCache, made: PackProgress) -> list[int]:
     """Units whose shards were deleted while others were packed, as a job that streams does when its disk is full."""
     lost = cache.lost(unit.index for unit in cache.recipe.units)
     if lost:
-        log.warning("%s: %d shards were deleted while others were packed", cache.folder, len(lost))
+        log.warning("%s: deleted while others were packed: %s", cache.folder, counted(len(lost), "shard"))
         made.lose(len(lost))
     return lost
 
@@ -159,8 +160,9 @@ def _finish(cache: ShardCache, whole: dict[int, ShardEntry], epoch: int, lost: l
     recipe = cache.recipe
     if lost:
         raise DataError(
-            f"{cache.folder}: {len(lost)} shards, such as number {lost[0]}, are deleted while others are packed; end "
-            f"the job that streams this dataset with a data.cache_limit too small for all of it, then pack again"
+            f"{cache.folder}: {counted(len(lost), 'shard')}, such as number {lost[0]}, deleted while others were "
+            "packed; end the job that streams this dataset with a data.cache_limit too small for all of it, then pack "
+            "again"
         )
     manifest = make_manifest(recipe, (whole[unit] for unit in sorted(whole)), epoch, cache.pack.write_page)
     if not manifest.documents and not manifest.held_out_documents:

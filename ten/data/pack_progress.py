@@ -9,7 +9,7 @@ from ten.data.packing import Work
 from ten.data.published import Packing
 from ten.data.recipe import Recipe
 from ten.text.units import text_bytes
-from ten.units import format_bytes, format_seconds
+from ten.units import counted, format_bytes, format_seconds
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +29,15 @@ class PackProgress:
     @property
     def shards(self) -> str:
         """How many shards are there, of how many."""
-        return f"{self._there} of {len(self._recipe.units)} shards"
+        return f"{self._there} of {counted(len(self._recipe.units), 'shard')}"
 
     def announce(self) -> None:
         """Log what is going to be packed."""
         corpus, units = self._recipe.corpus, len(self._recipe.units)
         log.info(
-            "packing %s: %d files, %s; %d shards to make, %d already there",
-            corpus.dataset, len(corpus.files), format_bytes(corpus.bytes), units - self._there, self._there,
+            "packing %s: %s, %s; %s to make, %d already there",
+            corpus.dataset, counted(len(corpus.files), "file"), format_bytes(corpus.bytes),
+            counted(units - self._there, "shard"), self._there,
         )  # fmt: skip
 
     def start(self, work: Work) -> None:

@@ -7,7 +7,7 @@ from ten.data.published import Packing
 from ten.data.supply import Supply
 from ten.errors import TenError
 from ten.store.crew import Crew
-from ten.units import format_bytes, format_seconds
+from ten.units import counted, format_bytes, format_seconds
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +25,9 @@ def tell_saved(cache: ShardCache, supply: Supply) -> None:
         text, seconds = format_bytes(round(packing.text_bytes * part)), format_seconds(packing.seconds * part)
         made = f" instead of {text} of text and {seconds} of packing"
     log.info(
-        "%s from %s: %d shards, %s in %s%s",
+        "%s from %s: %s, %s in %s%s",
         "some of it came" if supply.text_bytes else "nothing was tokenized here: all of it came",
-        cache.address, supply.pulled, pulled, format_seconds(supply.network_s), made,
+        cache.address, counted(supply.pulled, "shard"), pulled, format_seconds(supply.network_s), made,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from ten import logs
 from ten.data.manifest import ShardEntry
 from ten.data.published import PublishedPack
 from ten.errors import CredentialsError, DataError, MissingInput
+from ten.units import counted
 
 log = logging.getLogger(__name__)
 
@@ -122,4 +123,4 @@ class Uploads:
             log.warning("a shard is not in the store: %s%s", error, kept)
 
     def _tell(self) -> None:
-        log.info("%d shards still to be sent to %s", self._open, self._pack.address)
+        log.info("%s still to be sent to %s", counted(self._open, "shard"), self._pack.address)

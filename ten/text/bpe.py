@@ -13,6 +13,7 @@ from ten.text.corpus import Corpus
 from ten.text.documents import read_documents
 from ten.text.plain import InvalidText
 from ten.text.tokens import END_OF_DOCUMENT, Tokenizer, byte_level_bpe, make_tokenizer
+from ten.units import counted
 
 _SAMPLE_CHARACTERS = 16 * 2**20
 
@@ -112,4 +113,5 @@ def sample_texts(corpus: Corpus, characters: int, invalid: InvalidText = "error"
             if left <= 0:
                 return
     if left == characters:
-        raise DataError(f"{corpus.dataset}: empty corpus: no document in its {len(corpus.files)} file(s) has any text")
+        files = counted(len(corpus.files), "file")
+        raise DataError(f"{corpus.dataset}: empty corpus: no document in its {files} has any text")

@@ -15,6 +15,8 @@ import msgspec
 from ten.errors import DataError, MissingInput
 from ten.hub.address import HubAddress
 from ten.hub.registry import offer, registered_names
+from ten.spelling import nearest_beside
+from ten.units import counted
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +135,7 @@ def list_corpus(dataset: str, ignoring: Path | None = None) -> Corpus:
         raise DataError(f"{dataset}: no file of a known format ({' '.join(FORMATS)}); found {found}")
     files = tuple(_describe(path, root) for path in known)
     if not any(file.bytes for file in files):
-        raise DataError(f"{dataset}: empty corpus: its {len(files)} file(s) hold no bytes")
+        raise DataError(f"{dataset}: empty corpus: no bytes in its {counted(len(files), 'file')}")
     return Corpus(dataset=dataset, slug=local_slug(dataset), revision="local", files=files)
 
 
@@ -171,8 +173,9 @@ def _local_paths(dataset: str) -> tuple[Path, list[Path]]:
         found = (match for match in matches)
     else:
         raise MissingInput(
-            f"dataset {dataset!r}: no such file, folder or registered name; {offer(dataset, registered_names())}; or "
-            f"give the hub's namespace/repo[:config], a path or glob of {' '.join(FORMATS)} files, or {STDLIB!r}"
+            f"dataset {dataset!r}: no such file, folder or registered name{nearest_beside(given) or ';'} "
+            f"{offer(dataset, registered_names())}; or give the hub's namespace/repo[:config], a path or glob of "
+            f"{' '.join(FORMATS)} files, or {STDLIB!r}"
         )
     paths = sorted(path for path in found if path.is_file())
     if not paths:
@@ -186,7 +189,8 @@ def _readable(dataset: str, paths: list[Path]) -> list[Path]:
     ours = [path for path in paths if formats[path] in FORMATS and formats[path] not in FOREIGN]
     foreign = [path for path in paths if formats[path] in FOREIGN]
     if ours and foreign:
-        log.info("%s: %d file(s) beside the data are not read, such as %s", dataset, len(foreign), foreign[0].name)
+        count = counted(len(foreign), "file")
+        log.info("%s: not read, beside the data: %s, such as %s", dataset, count, foreign[0].name)
     return ours or foreign
 
 
@@ -196,9 +200,14 @@ def _describe(path: Path, root: Path) -> SourceFile:
         raise DataError(f"{str(path)!r}: the file's name is not UTF-8; rename it")
     try:
         size = path.stat().st_size
-        return SourceFile(name=name, path=str(path.absolute()), bytes=size, probe=_probe(path, size))
+        return SourceFile(name=name, path=_clean(path), bytes=size, probe=_probe(path, size))
     except OSError as error:
         raise MissingInput(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+
+
+def _clean(path: Path) -> str:
+    """A file's absolute path without `..`, which may follow a link."""
+    return str(path.parent.resolve() / path.name if ".." in path.parts else path.absolute())
 
 
 def _probe(path: Path, size: int) -> str:

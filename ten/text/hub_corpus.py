@@ -16,6 +16,7 @@ from ten.hub.repository import MAIN, RepositoryFile, list_files, resolve
 from ten.hub.usual_splits import TRAIN
 from ten.logs import said_when_slow
 from ten.text.corpus import FORMATS, STDLIB, Corpus, HubRequest, SourceFile, file_address, make_slug
+from ten.units import counted
 
 if TYPE_CHECKING:
     from ten.hub.transport import Transport
@@ -114,7 +115,7 @@ def list_hub_corpus(
     _tell_left_out(name, chosen)
     files = list_files(transport, snapshot, (*chosen.files, *chosen.held_out))
     if not any(file.bytes for file in files[: len(chosen.files)]):
-        raise DataError(f"{name.dataset}: empty corpus: its {len(chosen.files)} file(s) hold no bytes")
+        raise DataError(f"{name.dataset}: empty corpus: no bytes in its {counted(len(chosen.files), 'file')}")
     return Corpus(
         dataset=name.dataset,
         slug=name.slug,
@@ -176,5 +177,5 @@ def _not_here(name: HubName) -> str:
 
 def _tell_left_out(name: HubName, chosen: Selection) -> None:
     if chosen.left_out:
-        count, first = len(chosen.left_out), chosen.left_out[0]
-        log.info("%s: %d file(s) of another format than most are not read, such as %s", name.dataset, count, first)
+        count, first = counted(len(chosen.left_out), "file"), chosen.left_out[0]
+        log.info("%s: not read, of another format than most: %s, such as %s", name.dataset, count, first)

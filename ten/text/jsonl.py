@@ -13,12 +13,16 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from ten.errors import DataError
+from ten.hub.address import is_hub
+from ten.spelling import in_words
 from ten.text.corpus import SourceFile
 from ten.text.flow import Flow
 from ten.text.plain import MAX_DOCUMENT_BYTES, InvalidText, decode
 from ten.text.sources import open_source
 from ten.units import format_bytes
 
+_MOST_COUNTED = 2**26
+"""Bytes that are read again to say which line an error is in."""
 _DAMAGE = (EOFError, OSError, zlib.error)
 """What reading a compressed file raises where it is not whole."""
 
@@ -67,11 +71,9 @@ def keys(file: SourceFile) -> tuple[list[str], list[str]]:
     try:
         record = msgspec.json.decode(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{file.path}: the line at byte {at} is no JSON ({error}); .jsonl has one object a line"
-        ) from None
+        raise DataError(f"{_place(file, at)} is no JSON ({error}); .jsonl has one object a line") from None
     if not isinstance(record, dict):
-        raise DataError(f"{file.path}: the line at byte {at} is no JSON object but {type(record).__name__}")
+        raise DataError(f"{_place(file, at)} is JSON, but no object; .jsonl has one object a line")
     texts = [key for key, value in record.items() if isinstance(value, str) or value is None]
     return texts, [key for key in record if key not in texts]
 
@@ -196,7 +198,17 @@ def _parse(line: bytes, decoder: Any, column: str, file: SourceFile, at: int, in
             decode(line, file, at, invalid)  # raises where the line is not UTF-8
         except (ValueError, AttributeError, RecursionError):
             pass  # not repairable: the first error says more
-        raise DataError(f"{file.path}: the line at byte {at} is no record with a text: {error}") from None
+        said = f"is no record with a text: {in_words(str(error))}; mend that line or take it out"
+        raise DataError(f"{_place(file, at)} {said}") from None
+
+
+def _place(file: SourceFile, at: int) -> str:
+    """Where a line lies that is wrong: its number too, where lines can be counted in a moment."""
+    if is_hub(file.path) or at > _MOST_COUNTED:
+        return f"{file.path}: the line at byte {at}"
+    with open_source(file) as source, _open(file, source) as stream:
+        number = 1 + stream.read(at).count(b"\n")
+    return f"{file.path}: line {number} (at byte {at})"
 
 
 def _repaired(line: bytes, column: str) -> str | None:

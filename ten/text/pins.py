@@ -17,6 +17,7 @@ from ten.store.protocol import Store
 from ten.store.side_by_side import read_side_by_side
 from ten.text.corpus import Corpus, HubRequest, file_address
 from ten.text.units import Unit, plan_units
+from ten.units import counted
 
 log = logging.getLogger(__name__)
 
@@ -190,8 +191,8 @@ def _tell(corpus: Corpus, request: HubRequest, place: str) -> None:
         for known in registered_of(request.repo)
         if request.config is None and known.config not in (None, corpus.config)
     )
-    size, count = _decimal(corpus.bytes), len(corpus.files)
-    log.info("%s: %ssplit %s, %d file(s), %s%s", request.repo, chosen, request.split or TRAIN, count, size, others)
+    size, count = _decimal(corpus.bytes), counted(len(corpus.files), "file")
+    log.info("%s: %ssplit %s, %s, %s%s", request.repo, chosen, request.split or TRAIN, count, size, others)
     if request.revision == corpus.revision:
         log.info("%s: commit %s, listed in %s", request.repo, corpus.revision[:12], place)
         return

@@ -19,6 +19,7 @@ from ten.train.optimizer import Optimizer
 from ten.train.random_state import RandomState
 from ten.train.settings import CheckpointSettings
 from ten.train.spikes import SpikeHistory
+from ten.units import format_count
 
 log = logging.getLogger(__name__)
 _STATE = "state.json"
@@ -95,7 +96,7 @@ class Checkpoints:
         self._last = (state.position.step, folder)
         if self._mirror is not None:
             self._mirror.offer(folder)
-        log.info("going on from %s (%d tokens)", folder, state.position.tokens)
+        log.info("going on from %s (%s tokens)", folder, format_count(state.position.tokens))
         return state.position
 
     def put_back(self) -> int | None:
@@ -134,10 +135,10 @@ class Checkpoints:
         """Step of the newest checkpoint in a store that is no folder, as rank 0 knows it."""
         return self._mirror.stored if self._mirror is not None else None
 
-    def farewell(self, said: str) -> TenError:
-        """The error to leave with after a stop, once the newest checkpoint is where it is kept."""
+    def farewell(self, said: str, cure: str) -> TenError:
+        """The error to leave with after a stop, once the newest checkpoint is where it is kept; `cure` goes on."""
         if self._mirror is None:
-            return Resumable(f"{said}; run the same command again to go on")
+            return Resumable(f"{said}; {cure} to go on")
         return self._mirror.farewell(said)
 
     def _publish(self, position: Position, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:

@@ -85,8 +85,9 @@ def held_out_loss(
     autocast: Autocast,
     stop: Callable[[], bool] = lambda: False,
     segment: int | None = None,
+    scored: Callable[[int], object] = lambda _: None,
 ) -> HeldOutLoss | None:
-    """The loss over `held_out` by context; None when a rank was asked to stop.
+    """The loss over `held_out` by context; None when a rank was asked to stop. `scored` is told of tokens on the way.
 
     In evaluation mode and without gradients. Ranks take micro-batches in turn and meet once, at the end; `segment`
     tokens of a row are worked on at a time (None: all). The model returns to the mode it was in.
@@ -100,7 +101,7 @@ def held_out_loss(
     training = model.training
     model.eval()
     try:
-        *sums, stopped = world.sum(_rank_sums(held_out, measure, 2 * (len(edges) - 1), world, stop)).tolist()
+        *sums, stopped = world.sum(_rank_sums(held_out, measure, 2 * (len(edges) - 1), world, stop, scored)).tolist()
     finally:
         settle(model, world)
         model.train(training)
@@ -123,7 +124,14 @@ def _in_bits(edges: list[int], sums: list[float], text_bytes: int) -> HeldOutLos
 
 
 @torch.no_grad()
-def _rank_sums(held_out: HeldOut, measure: Measure, count: int, world: World, stop: Callable[[], bool]) -> Tensor:
+def _rank_sums(
+    held_out: HeldOut,
+    measure: Measure,
+    count: int,
+    world: World,
+    stop: Callable[[], bool],
+    scored: Callable[[int], object],
+) -> Tensor:
     """(count + 1,) fp64: this rank's share, and 1 where it was asked to stop.
 
     Where passes are collectives, a rank that has nothing in the last round keeps step with what another one has.
@@ -139,6 +147,7 @@ def _rank_sums(held_out: HeldOut, measure: Measure, count: int, world: World, st
             sums = measure(*(x.to(world.device) for x in (micro.tokens, micro.starts, micro.weights)))
             if has_one:
                 total[:-1] += sums
+                scored(int(micro.weights.sum()))
     return total
 
 

@@ -8,6 +8,7 @@ from ten.train.checkpoint import Checkpoints
 from ten.train.spikes import CROWD, WITHIN, SpikeHistory, Spikes
 
 log = logging.getLogger(__name__)
+_HARMLESS = "one now and then is harmless (train.spikes decides what is done about it)"
 Mend = Callable[[int, str | None], tuple[SpikeHistory, int | None]]
 """Told of a step and of what it was skipped for; what to remember, and the step whose weights were put back."""
 
@@ -28,7 +29,7 @@ class Mending:
         """See `Mend`. Raises TrainingDiverged where spikes crowd and nothing is left to try."""
         put_back = None
         if skipped is not None:
-            self._tell("step %d changed no weight: %s", step, skipped)
+            self._tell("step %d changed no weight: %s; %s", step, skipped, _HARMLESS)
             if self._spikes.are_a_crowd:
                 put_back = self._put_back(step, skipped)
         return self._spikes.history, put_back

@@ -115,8 +115,8 @@ class Mirror:
         if self._failure is not None and self._is_refused:
             return type(self._failure)(f"{said}: {self._failure}")
         if self._newest is None:
-            return Resumable(f"{said}; run the same command again to begin")
-        return Resumable(f"{said}; in the store: {self._newest.name}; run the same command again to go on")
+            return Resumable(f"{said}; {self._stop.cure} to begin")
+        return Resumable(f"{said}; in the store: {self._newest.name}; {self._stop.cure} to go on")
 
     def settle(self, said: str) -> TenError | None:
         """Wait for the newest checkpoint; the error to end with where it is not in the store.

@@ -1,10 +1,10 @@
 """What a person sees while a run trains: a panel on a terminal, a line in the log now and then elsewhere."""
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ten import logs
 from ten.train.metrics import StepMetrics
 from ten.train.panel import Panel
 from ten.train.spent import Bill, TimeSpent
@@ -16,7 +16,7 @@ _LINE_SECONDS = 30.0
 
 
 class Progress:
-    """Shows a run of `total_tokens`; `panel` is None where stderr is no terminal, and `lines` come instead."""
+    """Shows a run of `total_tokens`; `panel` is None where no terminal shows it, and `lines` come instead."""
 
     def __init__(self, total_tokens: int, panel: Panel | None, *, lines: bool = False) -> None:
         self._total = total_tokens
@@ -52,7 +52,7 @@ def open_progress(
     total_tokens: int, tokens: int, *, shown: bool, bill: Bill | None = None, spent: TimeSpent | None = None
 ) -> Iterator[Progress]:
     """The progress of a run that stands at `tokens`; `shown` is False on ranks other than 0."""
-    if not (shown and sys.stderr.isatty()):
+    if not (shown and logs.has_terminal()):
         yield Progress(total_tokens, None, lines=shown)
         return
     panel = Panel(total_tokens, tokens, bill or Bill(), spent or TimeSpent())

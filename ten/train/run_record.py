@@ -12,6 +12,9 @@ from ten.errors import DataError
 from ten.store.durable import write_atomically
 from ten.train.machine import Machine
 
+FINISHED = "finished"
+"""The reason of an attempt that reached the run's length."""
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One life of the process that trains the run."""
@@ -134,6 +137,11 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def _with(self, *attempts: Attempt) -> "RunRecord":
         return msgspec.structs.replace(self, attempts=attempts, total=_total(attempts))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its last attempt reached the length that the run had then."""
+        return bool(self.attempts) and self.attempts[-1].reason == FINISHED
 
     def in_vain(self) -> int:
         """How many attempts in a row, up to the last, have ended without a step."""

@@ -32,6 +32,8 @@ class StopRequest:
         """When it was asked for, by the monotonic clock."""
         self.polled_at = time.monotonic()
         """When somebody last asked whether to stop, by the same clock: a sign that work goes on."""
+        self.cure = "run the same command again"
+        """What is to be done after the stop, to go on."""
         self._last_words: list[Callable[[str], object]] = []
         self._signalled_at: float | None = None
         self._interrupting = False
@@ -41,10 +43,11 @@ class StopRequest:
         self.polled_at = time.monotonic()
         return self.reason is not None
 
-    def request(self, reason: str) -> None:
-        """Ask for a stop; the first reason stays."""
+    def request(self, reason: str, first: str | None = None) -> None:
+        """Ask for a stop; the first reason stays. `first` is what must be done before the same command can go on."""
         if self.reason is None:
             self.reason, self.since = reason, time.monotonic()
+            self.cure = f"{first}, then {self.cure}" if first else self.cure
 
     def wake(self) -> bool:
         """From another thread, after a request: end a wait inside `interrupting`; whether somebody polls at all."""

@@ -147,8 +147,7 @@ class Training:
 
     def evaluate_if_due(self, metrics: StepMetrics) -> StepMetrics:
         """`metrics` with the held-out loss where one is due and no stop came meanwhile."""
-        due = self._scorer.is_due(self.position.step, self._clock())
-        if not self.world.from_first(due):
+        if not self.world.from_first(self._scorer.is_due(self.position.step, self._clock())):
             return metrics
         score = self._evaluate()
         self._scorer.mark(self._clock())
@@ -161,9 +160,8 @@ class Training:
 
     def checkpoint_if_due(self) -> None:
         """Write a checkpoint when its interval has passed."""
-        due = self._checkpoint.due(self.position.step, self._clock())
-        if self.world.from_first(due):  # all write it where the ranks share out the parameters
-            self._save()
+        if self.world.from_first(self._checkpoint.due(self.position.step, self._clock())):
+            self._save()  # all write it where the ranks share out the parameters
             self._checkpoint.mark(self._clock())
 
     def leave(self) -> TenError:
@@ -174,7 +172,7 @@ class Training:
         reason = self._stop.reason or "the stop of another rank"
         if self.position.step == 0:
             said = f"stopped by {reason} before the first step, with nothing to save"
-            return self._batches.failure or self._checkpoints.farewell(said)
+            return self._batches.failure or self._checkpoints.farewell(said, self._stop.cure)
         folder = self._save()
         if self.world.is_first and self.waited_share is not None:
             log.info("waited for data %.1f%% of the time", 100 * self.waited_share)
@@ -182,7 +180,8 @@ class Training:
             cure = "; run the same command again to go on" if isinstance(error, ServiceUnavailable) else ""
             log.error("the data failed after step %d; saved %s%s", self.position.step, folder, cure)
         else:
-            error = self._checkpoints.farewell(f"stopped by {reason} after step {self.position.step}; saved {folder}")
+            said = f"stopped by {reason} after step {self.position.step}; saved {folder}"
+            error = self._checkpoints.farewell(said, self._stop.cure)
         # A rank that ends early makes torchrun end the others, rank 0 in the middle of its checkpoint.
         self.world.barrier()
         return error
@@ -245,6 +244,7 @@ class Training:
     def _save(self) -> Path:
         if self._metrics is not None:
             self._metrics.sync()
-        self.position = msgspec.structs.replace(self.position, seconds=self._clock() - self._began)
+        if self.position.step > self._restored.step:
+            self.position = msgspec.structs.replace(self.position, seconds=self._clock() - self._began)
         with self._beat.doing("saving a checkpoint", SAVE_S):
             return self._checkpoints.save(self.position)

@@ -1,6 +1,7 @@
 """The verbs that do a job: plan, render, pack, train."""
 
 import argparse
+import logging
 import os
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import msgspec
 from ten.errors import ServiceUnavailable
 from ten.job import JobSpec, load_job
 from ten.job_flags import job_settings
-from ten.units import format_bytes, format_count, format_seconds, parse_seconds
+from ten.units import counted, format_bytes, format_count, format_seconds, parse_seconds
 from ten.verbs.terminal import as_json, show
 
+log = logging.getLogger(__name__)
 _PATIENCE_S = 15.0
 """How long a plan waits for a service: it is there to be quick."""
 
@@ -63,7 +65,7 @@ def pack(arguments: argparse.Namespace) -> int:
         packed = feeding.pack(job, force=arguments.force, on=cluster)
     manifest = packed.manifest
     rows = sum(row_count(shard.tokens, job.seq_len) for shard in cache.pack.entries(manifest))
-    made = f"{packed.packed} of {manifest.units} shards made now with {packed.engine}"
+    made = f"{packed.packed} of {counted(manifest.units, 'shard')} made now with {packed.engine}"
     show(
         f"packed {format_count(manifest.tokens)} tokens of {manifest.documents:,} documents into {cache.address} "
         f"({format_bytes(manifest.bytes)}; {made if packed.packed else 'it was complete'})\n"
@@ -71,6 +73,10 @@ def pack(arguments: argparse.Namespace) -> int:
         f"{manifest.held_out_documents:,} documents; without text: {manifest.skipped:,} records"
         + (f"; row groups that do not decode, left out: {manifest.bad:,}" if manifest.bad else "")
     )
+    if not rows:
+        column = cache.recipe.corpus.text_column
+        doubt = f"is {column!r} the column of the text (--text-column)? Else " if column else ""
+        log.warning("too little text for one row of %d tokens: %sgive more, or a shorter --seq-len", job.seq_len, doubt)
     return 0
 
 
@@ -91,7 +97,7 @@ def train(arguments: argparse.Namespace) -> int:
     position, bits, waited = outcome.position, outcome.held_out_bits_per_byte, outcome.waited_share
     length, time = format_count(position.tokens), format_seconds(position.seconds)
     show(
-        f"finished at step {position.step}: {length} tokens in {time}"
+        f"{'finished' if waited is not None else 'already finished'} at step {position.step}: {length} tokens in {time}"
         + ("" if outcome.loss is None else f", loss {outcome.loss:.3f} nats per token")
         + ("" if bits is None else f", held out {bits:.3f} bits per byte")
         + ("" if waited is None else f"\nwaited for data {waited:.1%} of the time")

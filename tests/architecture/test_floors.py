@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "spelling"),
     ("units", "logs", "settings", "environment", "hardware", "prices"),
     ("calls",),
     ("scan", "store"),

@@ -158,7 +158,7 @@ def test_the_first_bad_record_ends_packing_and_what_is_whole_is_kept(tmp_path: P
     path = tmp_path / "a.jsonl"
     path.write_bytes(jsonl(make_texts(1200)) + b"{broken\n")
     cache = ShardCache(LocalStore(tmp_path / "store"), recipe_of(path))
-    with pytest.raises(DataError, match=r"a\.jsonl: the line at byte \d+ is no record with a text"):
+    with pytest.raises(DataError, match=r"a\.jsonl: line \d+ \(at byte \d+\) is no record with a text"):
         pack_into(cache)
     assert cache.manifest() is None
     assert len(files_of(cache)) == len(cache.recipe.units) - 1
@@ -210,13 +210,13 @@ def test_a_shard_that_is_deleted_meanwhile_is_made_again(
 
     monkeypatch.setattr(ShardCache, "add", add_and_lose)
     if times > 1:
-        with pytest.raises(DataError, match="1 shards, such as number 1, are deleted while others are packed"):
+        with pytest.raises(DataError, match="1 shard, such as number 1, deleted while others were packed"):
             pack_into(cache)
         assert cache.manifest() is None
         return
     assert pack_into(cache).packed == len(cache.recipe.units) + 1
     assert cache.has(1) and cache.manifest() is not None
-    assert "1 shards were deleted while others were packed" in caplog.text
+    assert "deleted while others were packed: 1 shard" in caplog.text
 
 
 def test_it_says_what_is_packed_and_how_far_it_was_when_it_is_stopped(
@@ -233,7 +233,7 @@ def test_it_says_what_is_packed_and_how_far_it_was_when_it_is_stopped(
     caplog.set_level(logging.INFO)
     with pytest.raises(KeyboardInterrupt):
         pack_into(cache)
-    assert f"1 files, {format_bytes(cache.recipe.corpus.bytes)}; {units} shards to make, 0 already there" in caplog.text
+    assert f"1 file, {format_bytes(cache.recipe.corpus.bytes)}; {units} shards to make, 0 already there" in caplog.text
     assert f"2 of {units} shards are packed" in caplog.text
 
 

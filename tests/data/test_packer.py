@@ -210,7 +210,7 @@ def test_closing_ends_the_process(recipe: Recipe, tmp_path: Path, when: str, req
 @pytest.mark.parametrize(
     ("damage", "kind", "words"),
     [
-        ("broken record", DataError, r"a\.jsonl: the line at byte 0 is no record with a text"),
+        ("broken record", DataError, r"a\.jsonl: line 1 \(at byte 0\) is no record with a text"),
         ("gone", MissingInput, r"a\.jsonl: the file has gone"),
         ("store", SpecError, r"no store for gopher://"),
     ],
@@ -242,7 +242,7 @@ def test_an_error_in_a_later_unit_crosses_too(tmp_path: Path) -> None:
         packer.request(0)
         packer.wait_done(0)
         packer.request(len(recipe.units) - 1)
-        with pytest.raises(DataError, match=r"a\.jsonl: the line at byte \d+ is no record"):
+        with pytest.raises(DataError, match=r"a\.jsonl: line \d+ \(at byte \d+\) is no record"):
             packer.wait_done(len(recipe.units) - 1)
     finally:
         packer.close()

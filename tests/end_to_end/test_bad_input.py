@@ -51,7 +51,7 @@ def test_unknown_key_in_a_job_file_names_file_line_and_path(ten: Ten, tmp_path: 
     job.write_text("version: 1\ndata:\n  dataset: stdlib\n  sek_len: 12\n")
     _assert_refused(ten("plan", job), 78, f"{job}:4: data.sek_len", "did you mean 'seq_len'")
     job.write_text("train: {steps: many}\n")
-    _assert_refused(ten("plan", job), 78, f"{job}:1: train.steps", "int")
+    _assert_refused(ten("plan", job), 78, f"{job}:1: train.steps", "a whole number")
     job.write_text("train: [1, 2]\n")
     _assert_refused(ten("plan", job), 78, f"{job}:1: train", "mapping")
     job.write_text("a: b: c\n")
@@ -103,6 +103,15 @@ def test_truncated_files_are_named(ten: Ten, tmp_path: Path) -> None:
     data = (tmp_path / "whole.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(data[: len(data) - 20])
     _assert_refused(ten("pack", "--dataset", tmp_path / "cut.parquet"), 65, "cut.parquet", "Parquet", "fetch")
+
+
+def test_a_pack_without_a_row_names_the_column(ten: Ten, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"body": "one", "title": "two"}\n' * 50)
+    words = ("pack", "--dataset", tmp_path / "a.jsonl", "--text-column", "body")
+    code, said = ten(*words, "--seq-len", "512")
+    assert code == 0
+    assert "warning: too little text for one row of 512 tokens: is 'body' the column of the text" in said
+    assert "warning" not in ten(*words, "--seq-len", "16")[1]
 
 
 def test_a_run_needs_a_row(ten: Ten, tmp_path: Path) -> None:

@@ -179,7 +179,9 @@ def test_ctrl_c_stops_the_container_with_a_checkpoint_and_75(desk: Desk) -> None
     said, _ = script.communicate(timeout=120)
     assert script.returncode == 75, said
     assert "stopped by SIGTERM" in said
-    assert said.splitlines()[-2] == "stopped with everything saved (75): the same command goes on"
+    assert said.splitlines()[-2] == (
+        "stopped with everything saved (75): the same command goes on (after limits.max_cost: with a higher one)"
+    )
     assert list((desk.folder / "s/runs/r/checkpoints").glob("step-*/COMPLETE"))
 
 

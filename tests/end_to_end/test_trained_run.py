@@ -50,6 +50,20 @@ def test_generated_text_begins_with_the_prompt_and_repeats_for_a_seed(trained: B
     assert len(first) > len("def f(\n")
 
 
+def test_a_finished_run_is_left_as_it_is(trained: Bundle) -> None:
+    def kept() -> dict[str, bytes]:
+        (run,) = (trained.store / "runs").iterdir()
+        return {str(path): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+    before = kept()
+    words = trained.training("--set", "data.pack_threads=2", "--steps", "6", "--set", "limits.max_duration=1h")
+    done = trained.run("train", *words)
+    assert done.stdout.startswith("already finished at step 6: ")
+    assert "bits per byte" in done.stdout and "waited" not in done.stdout
+    assert "goes on with" not in done.stderr and "from step" not in done.stderr
+    assert kept() == before
+
+
 def test_generation_needs_neither_corpus_nor_prompt(trained: Bundle, tmp_path: Path) -> None:
     run = next((trained.store / "runs").iterdir())
     copy = tmp_path / run.name

@@ -75,11 +75,21 @@ def test_a_name_that_is_nothing_comes_with_the_names_there_are() -> None:
         list_corpus("openwebtex")
 
 
+def test_a_name_that_is_nearly_right_is_offered(folder: Path) -> None:
+    with pytest.raises(MissingInput, match=rf"registered name; did you mean {folder}\? known: ag_news"):
+        list_corpus(str(folder.with_name("My Copus")))
+
+
+def test_a_files_path_has_no_way_up_in_it(folder: Path) -> None:
+    (file, *_) = list_corpus(str(folder / "b" / "..")).files
+    assert (file.name, file.path) == ("a.jsonl", str(folder.resolve() / "a.jsonl"))
+
+
 def test_a_csv_or_json_file_beside_the_data_is_none_of_it(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (folder / "info.json").write_text("{}")
     with caplog.at_level(logging.INFO):
         assert names(folder) == ["a.jsonl", "b/00000.txt", "b/00001.txt"]
-    assert "1 file(s) beside the data are not read, such as info.json" in caplog.text
+    assert "not read, beside the data: 1 file, such as info.json" in caplog.text
     assert names(folder / "info.json") == names(folder / "*.json") == ["info.json"]
 
 

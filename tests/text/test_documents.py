@@ -58,7 +58,7 @@ def test_a_corpus_without_text_is_an_error_that_names_it(tmp_path: Path, name: s
 
 
 def test_a_folder_of_empty_files_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"texts: empty corpus: its 3 file\(s\) hold no bytes"):
+    with pytest.raises(DataError, match=r"texts: empty corpus: no bytes in its 3 files"):
         recipe_of(write_texts(tmp_path / "texts", ["", "", ""]))
 
 
@@ -113,11 +113,11 @@ def test_a_wanted_key_that_the_first_record_lacks_is_an_error(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("line", "words"), [(b"[1]", "no JSON object but list"), (b"{oops", "no JSON"), (b"\xff", "no JSON")]
+    ("line", "words"), [(b"[1]", "JSON, but no object"), (b"{oops", "no JSON"), (b"\xff", "no JSON")]
 )
 def test_a_first_line_that_is_no_record_is_named(tmp_path: Path, line: bytes, words: str) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\n" + line + b"\n")
-    with pytest.raises(DataError, match=rf"a\.jsonl: the line at byte 1 is {words}"):
+    with pytest.raises(DataError, match=rf"a\.jsonl: line 2 \(at byte 1\) is {words}"):
         text_column(source(tmp_path / "a.jsonl"), None)
 
 

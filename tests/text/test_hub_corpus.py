@@ -337,6 +337,6 @@ def test_what_is_left_out_is_said(hub: Hub, caplog: pytest.LogCaptureFixture) ->
     hub.commit("fancyzhx/ag_news", {"data/train-00000-of-00001.jsonl": b'{"text": "news"}\n'})
     with caplog.at_level(logging.INFO):
         open_corpus("ag_news")
-    assert "ag_news: 1 file(s) of another format than most are not read, such as data/train-00000-of-00001.jsonl" in (
+    assert "ag_news: not read, of another format than most: 1 file, such as data/train-00000-of-00001.jsonl" in (
         caplog.text
     )

@@ -69,9 +69,9 @@ def test_nulls_and_absent_keys_are_records_without_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b"[1]", r"Expected `object`, got `array`"),
-        (b'"text"', r"Expected `object`, got `str`"),
-        (b'{"text": 5}', r"Expected `str \| null`, got `int`"),
+        (b"[1]", r"Expected a mapping such as .*, got a list"),
+        (b'"text"', r"Expected a mapping such as .*, got text"),
+        (b'{"text": 5}', r"Expected text, got a whole number"),
         (b'{"text": "cut', r"malformed"),
         (b"{'text': 'x'}", r"malformed"),
         (b"\x00\x01", r"malformed"),
@@ -82,8 +82,16 @@ def test_nulls_and_absent_keys_are_records_without_text(tmp_path: Path) -> None:
 def test_a_line_that_is_no_record_is_named_by_its_byte(tmp_path: Path, line: bytes, words: str, invalid: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"text": "good"}\n' + line + b"\n")
-    with pytest.raises(DataError, match=rf"a\.jsonl: the line at byte 17 is no record with a text: .*{words}"):
+    with pytest.raises(DataError, match=rf"a\.jsonl: line 2 \(at byte 17\) is no record with a text: .*{words}"):
         records(path, invalid=invalid)
+
+
+def test_a_line_far_into_a_file_is_named_by_its_byte_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ten.text.jsonl._MOST_COUNTED", 16)
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text": "good"}\n{\n')
+    with pytest.raises(DataError, match=r"a\.jsonl: the line at byte 17 is no record .*mend that line or take it out"):
+        records(path)
 
 
 def test_invalid_utf8_is_named_by_file_and_byte(tmp_path: Path) -> None:
@@ -104,7 +112,7 @@ def test_invalid_utf8_is_named_by_file_and_byte(tmp_path: Path) -> None:
 def test_half_a_surrogate_pair_is_an_error_or_replaced(tmp_path: Path, escaped: str, repaired: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"text": "' + escaped.encode() + b'"}\n')
-    with pytest.raises(DataError, match=r"the line at byte 0 is no record with a text"):
+    with pytest.raises(DataError, match=r"line 1 \(at byte 0\) is no record with a text"):
         records(path)
     assert records(path, invalid="replace") == [repaired]
 

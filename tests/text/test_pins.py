@@ -93,7 +93,7 @@ def test_a_new_pin_is_told_with_the_way_to_a_newer_one(store: LocalStore, caplog
         ask(store, branch)
         ask(store, branch)
     assert [record.getMessage() for record in caplog.records] == [
-        "tales/grimm: split train, 1 file(s), 0.007 kB",
+        "tales/grimm: split train, 1 file, 0.007 kB",
         f"tales/grimm: main is commit {COMMITS[0][:12]}, pinned in {place}; delete that file to take a newer one",
     ]
     assert place is not None
@@ -110,7 +110,7 @@ def test_a_new_pin_tells_which_config_was_chosen_and_which_is_registered(
     with caplog.at_level(logging.INFO):
         pinned_corpus(store, request, "fineweb-edu", lambda: large, run="a")
     assert (
-        "HuggingFaceFW/fineweb-edu: config default, split train, 1 file(s), 9e+03 GB; "
+        "HuggingFaceFW/fineweb-edu: config default, split train, 1 file, 9e+03 GB; "
         "finewebedu is config sample-10BT of it"
     ) in caplog.text
 

@@ -62,6 +62,12 @@ def evaluate(model: LanguageModel, text: object, segment: int | None = None) -> 
     return found
 
 
+def test_who_waits_is_told_of_every_token(model: LanguageModel) -> None:
+    told: list[int] = []
+    held_out_loss(model, cast(HeldOut, Rows()), world=World(), autocast=nullcontext, scored=told.append)
+    assert told == [3 * T - (T - 25), 2 * T - (T - 25)]
+
+
 @pytest.mark.parametrize("segment", [None, 1, 7, T, 2 * T])
 def test_each_bucket_has_the_loss_of_its_predictions(model: LanguageModel, segment: int | None) -> None:
     rows = Rows()

@@ -67,6 +67,7 @@ def test_a_step_that_stands_out_changes_no_weight_and_is_told(
     assert torch.equal(before[12], before[11])
     assert not torch.equal(before[11], before[10])
     assert "step 12 changed no weight" in caplog.text
+    assert "one now and then is harmless (train.spikes" in caplog.text
     assert [line.step for line in metrics] == list(range(1, STEPS + 1))
 
 

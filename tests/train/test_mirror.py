@@ -136,6 +136,15 @@ def test_a_stop_says_what_made_it_into_the_store(run: Path) -> None:
     )
 
 
+def test_a_stop_for_money_says_what_to_raise_first(run: Path) -> None:
+    stop = StopRequest()
+    stop.request("limits.max_cost=9", "raise limits.max_cost")
+    with open_mirror(Remote(), run, stop=stop) as mirror:
+        mirror.offer(make_checkpoint(run, 5))
+        error = mirror.farewell("stopped")
+    assert str(error).endswith("; raise limits.max_cost, then run the same command again to go on")
+
+
 def test_a_stop_waits_no_longer_than_its_grace_and_is_a_store_error_then(run: Path) -> None:
     store, stop = Remote(), StopRequest()
     store.gate.clear()

@@ -9,6 +9,7 @@ import pytest
 
 from ten.train.metrics import StepMetrics
 from ten.train.progress import open_progress
+from tests.train.terminal import Terminal as PseudoTerminal
 
 
 def metrics(step: int, seconds: float, held_out: float | None = None) -> StepMetrics:
@@ -47,6 +48,19 @@ def test_on_a_terminal_there_is_a_bar_with_loss_and_held_out(monkeypatch: pytest
         progress.show(metrics(11, 2.0), None)
     assert "held-out 1.250 bits/byte" in terminal.getvalue()
     assert "10.0k/10.0k" in terminal.getvalue()
+
+
+def test_a_terminal_of_no_size_gets_the_lines_of_a_pipe() -> None:
+    code = (
+        "from ten import logs; from ten.train.progress import open_progress; from tests.train.test_progress import "
+        "metrics; logs.show_messages()\n"
+        "with open_progress(10_000, 0, shown=True) as progress: progress.show(metrics(1, 1.0), None)\n"
+        "with logs.progress('pack', 10, 'B') as bar: print('bar', bar.disable)"
+    )
+    with PseudoTerminal(code, columns=0, rows=0) as terminal:
+        assert terminal.finish() == 0
+    assert b"step 1, 1.00K of 10.00K tokens, loss 1.500" in terminal.output
+    assert b"bar True" in terminal.output
 
 
 def test_other_ranks_say_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

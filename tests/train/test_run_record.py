@@ -7,7 +7,7 @@ import pytest
 
 from ten.errors import DataError
 from ten.train.machine import Machine
-from ten.train.run_record import RunRecord, Total, decode_run, job_sha256, now, read_run, write_run
+from ten.train.run_record import FINISHED, RunRecord, Total, decode_run, job_sha256, now, read_run, write_run
 
 
 def test_attempts_add_up_and_survive_the_file(tmp_path: Path) -> None:
@@ -23,6 +23,15 @@ def test_attempts_add_up_and_survive_the_file(tmp_path: Path) -> None:
     assert (first.to_step, first.reason) == (4, "SIGTERM")
     assert (second.from_step, second.ended) == (4, None)
     assert [p.name for p in path.parent.iterdir()] == ["run.json"]
+
+
+def test_a_run_is_finished_when_its_last_attempt_was() -> None:
+    record = RunRecord(run="nano", created=now(), spec={}, total_tokens=1000)
+    assert not record.is_finished
+    begun = record.begin(device="cpu", mode="full", world_size=1, from_step=0)
+    assert not begun.is_finished
+    assert not begun.end(to_step=4, reason="SIGTERM").is_finished
+    assert begun.end(to_step=4, reason=FINISHED).is_finished
 
 
 def test_a_missing_record_is_none_and_a_damaged_one_is_named(tmp_path: Path) -> None:
