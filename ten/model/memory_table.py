@@ -35,8 +35,9 @@ def memory_table(
     accumulates: bool,
     weight_bytes: int | None = None,
     optimizer_bytes: int | None = None,
+    shards: int = 1,
 ) -> tuple[LevelMemory, ...]:
-    """All levels of a job, fastest first."""
+    """All levels of a job on one of `shards` GPUs that share the model out, fastest first."""
     return tuple(
         _fitting(
             level,
@@ -51,6 +52,7 @@ def memory_table(
                 accumulates=accumulates,
                 weight_bytes=weight_bytes,
                 optimizer_bytes=optimizer_bytes,
+                shards=shards,
             ).total,
         )
         for level in LEVELS

@@ -24,7 +24,6 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
         """Bytes of every level on one of so many GPUs, fastest first; they share the model out where they may."""
         train = self.train
         ranks = gpus if train.ranks == "auto" else min(gpus, train.ranks)
-        shards = 1 if train.shard == "replicate" else ranks
         return memory_table(
             self.config,
             self.vocabulary,
@@ -33,8 +32,9 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
             segment=train.segment,
             precision=train.precision,
             accumulates=train.gradient_accumulation > 1,
-            weight_bytes=-(-weight_bytes(self.config, self.vocabulary, train) // shards),
-            optimizer_bytes=-(-optimizer_bytes(self.config, self.vocabulary, train) // shards),
+            weight_bytes=weight_bytes(self.config, self.vocabulary, train),
+            optimizer_bytes=optimizer_bytes(self.config, self.vocabulary, train),
+            shards=1 if train.shard == "replicate" else ranks,
         )
 
     def level_on(self, card: Gpu, gpus: int) -> LevelMemory | None:
