@@ -65,10 +65,6 @@ class Resumable(TenError):
     exit_code = 75
 
 
-class GpuFailed(Resumable):
-    """A GPU has failed, and what it held is lost: the same command goes on from the last checkpoint."""
-
-
 class CredentialsError(TenError):
     """A credential is missing, wrong or lacks a right."""
 

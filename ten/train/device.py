@@ -8,13 +8,17 @@ from typing import Literal
 
 import torch
 
-from ten.errors import GpuFailed, SpecError
+from ten.errors import Resumable, SpecError
 from ten.train.machine import processor
 from ten.train.settings import Compile, Precision, TrainSettings, Weights
 
 _GPU_FAULTS = ("CUDA error", "CUDA driver error", "Triton Error [CUDA]", "CUBLAS_STATUS_")
 """What cuBLAS, Triton and the driver say, whose errors have no type of their own."""
 _NO_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
+
+
+class GpuFailed(Resumable):
+    """A GPU has failed, and what it held is lost: the same command goes on from the last checkpoint."""
 
 
 def open_device(name: str, local_rank: int = 0) -> torch.device:

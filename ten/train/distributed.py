@@ -10,7 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ten.errors import GpuFailed, Resumable, ServiceUnavailable, TrainingDiverged
+from ten.errors import Resumable, ServiceUnavailable, TrainingDiverged
+from ten.train.device import GpuFailed
 from ten.train.ranks import number
 
 _BUCKET_NUMBERS = 16 * 2**20
