@@ -140,6 +140,7 @@ def files_of(cache: ShardCache) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_killed_node_changes_no_byte_in_the_store(
     nodes: Nodes, stand: S3Stand, expected: ShardCache, tmp_path: Path
 ) -> None:
