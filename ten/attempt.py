@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ten.data.cursor import Cursor
-from ten.errors import DiskFull, SpecError, TenError
+from ten.errors import DiskFull, SpecError
 from ten.job import JobSpec, refuse_other_spec
 from ten.preparation import Preparation
 from ten.runs import keep_tokenizer, run_folder
@@ -29,7 +29,7 @@ from ten.train.metrics import tokens_at
 from ten.train.mirror import Mirror
 from ten.train.ranks import number
 from ten.train.recovery import recover
-from ten.train.run_record import FINISHED, RunRecord, now, read_run, write_run
+from ten.train.run_record import FINISHED, RunRecord, now, read_run, reason_of, write_run
 from ten.train.spent import Bill
 from ten.train.stopping import StopRequest
 from ten.train.stored_run import StoredRun
@@ -223,7 +223,7 @@ def recorded(
         with _seen(path, record, metrics):
             yield reached
     except BaseException as error:
-        reason = str(error) if isinstance(error, TenError) else repr(error)
+        reason = reason_of(error)
         raise
     finally:
         write_run(path, ended(reason))

@@ -1,6 +1,7 @@
 """run.json: a run's receipt: what it is, each attempt at it, what they came to. Written as a whole, never torn."""
 
 import hashlib
+import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ten.errors import DataError
+from ten.errors import DataError, TenError
 from ten.store.durable import write_atomically
 from ten.train.machine import Machine
 
@@ -200,6 +201,14 @@ def decode_run(data: bytes, name: str) -> RunRecord:
 def write_run(path: Path, record: RunRecord) -> None:
     """Replace the record at `path` in one move; raises DiskFull."""
     write_atomically(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+
+
+def reason_of(error: BaseException) -> str:
+    """Why an attempt ended that an error has ended, in words."""
+    if isinstance(error, KeyboardInterrupt):  # outside of the training loop, with the signal's number if not Ctrl-C
+        number = error.args[0] if error.args else signal.SIGINT
+        return f"stopped by {signal.Signals(number).name}"
+    return str(error) if isinstance(error, TenError) else repr(error)
 
 
 def now() -> datetime:

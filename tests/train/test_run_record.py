@@ -1,13 +1,14 @@
 """run.json: a run and its attempts."""
 
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ten.errors import DataError
+from ten.errors import DataError, Resumable
 from ten.train.machine import Machine
-from ten.train.run_record import FINISHED, RunRecord, Total, decode_run, job_sha256, now, read_run, write_run
+from ten.train.run_record import FINISHED, RunRecord, Total, decode_run, job_sha256, now, read_run, reason_of, write_run
 
 
 def test_attempts_add_up_and_survive_the_file(tmp_path: Path) -> None:
@@ -98,3 +99,16 @@ def test_a_record_of_an_older_version_is_read() -> None:
     assert record.attempts[0].machine == Machine()
     assert record.attempts[0].tokens is None
     assert record.cost == 2.0
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyboardInterrupt(), "stopped by SIGINT"),
+        (KeyboardInterrupt(signal.SIGTERM), "stopped by SIGTERM"),
+        (Resumable("stopped by limits.idle"), "stopped by limits.idle"),
+        (ValueError("x"), "ValueError('x')"),
+    ],
+)
+def test_the_reason_of_an_end_is_in_words(error: BaseException, words: str) -> None:
+    assert reason_of(error) == words
