@@ -55,6 +55,7 @@ LADDER = (
     FIRST._replace(steps=1500),
     THIRD,
     SECOND._replace(steps=1500),
+    FIRST._replace(steps=6000),
     FOURTH,
     FOURTH._replace(steps=6000),
 )
