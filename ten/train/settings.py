@@ -103,8 +103,8 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         SpikePolicy,
         Meta(
             description="A step whose loss or gradient norm is beyond mean + 6 deviations of the last 128 (a norm: and "
-            "twice the mean): skip changes no weight by it; rollback goes back to the last checkpoint's weights after "
-            "three such; ignore takes it."
+            "4 times the mean): skip changes no weight by it; rollback goes back to the last checkpoint's weights "
+            "after three such; ignore takes it."
         ),
     ] = "skip"
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the initial weights.")] = 0

@@ -10,7 +10,7 @@ import msgspec
 WINDOW = 128
 """Steps that a step is compared with; none is judged before as many were taken."""
 DEVIATIONS = 6.0
-LEAST_RATIO = {"loss": 1.0, "gradient norm": 2.0}
+LEAST_RATIO = {"loss": 1.0, "gradient norm": 4.0}
 """Times the mean that a spike is at least. Norms have a long tail, and clipping makes the same step of most of it."""
 CROWD, WITHIN = 3, 16
 """So many skipped steps among so many are no accident of the data: the weights are on their way to divergence."""
@@ -31,8 +31,8 @@ class SpikeHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spikes:
-    """Judges each step by those before it: a spike is beyond mean + 6 standard deviations of the last 128; and a
-    gradient norm is none below twice their mean.
+    """Judges each step by those before it: a spike is beyond mean + 6 standard deviations of the last 128, and a
+    gradient norm four times their mean as well.
 
     Spikes count among the steps that later ones are compared with: where losses are higher from now on, because the
     text is, a few steps are skipped and no more.

@@ -22,14 +22,14 @@ def test_nothing_is_judged_before_there_is_enough_to_compare_with() -> None:
 
 def test_a_loss_or_a_gradient_far_beyond_the_usual_is_named_with_the_bound() -> None:
     assert (usual().judge(30.0, 1.0) or "").startswith("loss 30, above 3.")
-    assert (usual().judge(3.0, 9.0) or "").startswith("gradient norm 9, above 1.9")
+    assert (usual().judge(3.0, 9.0) or "").startswith("gradient norm 9, above 3.9")
     assert "; " in (usual().judge(30.0, 9.0) or "")
     assert usual().judge(0.1, 0.0) is None
 
 
-def test_a_gradient_below_twice_the_usual_is_none_however_steady_they_were() -> None:
-    assert usual().judge(3.0, 1.9) is None
-    assert (usual().judge(3.0, 2.1) or "").startswith("gradient norm 2.1")
+def test_a_gradient_below_four_times_the_usual_is_none_however_steady_they_were() -> None:
+    assert usual().judge(3.0, 3.8) is None
+    assert (usual().judge(3.0, 4.2) or "").startswith("gradient norm 4.2")
 
 
 def test_where_losses_are_higher_from_now_on_only_a_few_steps_are_skipped() -> None:
