@@ -38,11 +38,12 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
         return cls(connect_s=min(10.0, total_s / 3), silence_s=min(20.0, total_s / 3), total_s=total_s)
 
 
+_IMPATIENT_S = 15.0
 _usual: ContextVar[Patience | None] = ContextVar("usual patience", default=None)
 
 
 @contextmanager
-def impatient(total_s: float) -> Iterator[None]:
+def impatient(total_s: float = _IMPATIENT_S) -> Iterator[None]:
     """Calls made inside give up after so long, unless TEN_PATIENCE says otherwise: somebody waits for an answer."""
     before = _usual.set(Patience.of(total_s))
     try:

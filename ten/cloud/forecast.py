@@ -16,7 +16,6 @@ from ten.quote.machines import Machine
 from ten.quote.table import describe_refusals
 from ten.units import format_seconds
 
-_PATIENCE_S = 15.0
 _FOLDER = "ten-data"
 """A store that nobody must be asked for; what it has of the job is used, and it need not be there."""
 
@@ -29,7 +28,7 @@ def forecast(spec: JobSpec, candidates: Sequence[Candidate]) -> list[str]:
     if spec.mode == "pack":
         return []
     try:
-        with impatient(_PATIENCE_S):
+        with impatient():
             plan = _plan(spec, tuple(dict.fromkeys(map(_machine, candidates))))
     except TenError as error:
         return [f"expected unknown: {error}"]

@@ -11,6 +11,7 @@ from ten.hardware import find_gpu
 from ten.model.presets import ModelConfig
 from ten.store.protocol import Store
 from ten.train.machine import cores, processor
+from ten.train.metrics import TAIL_BYTES
 from ten.train.run_record import RunRecord, decode_run
 from ten.train.settings import TrainSettings
 
@@ -19,8 +20,6 @@ ASSUMED = 0.4
 LEAST_TOKEN_FLOPS = 3 * 10**8
 """Operations for a token below which nothing is assumed: a model smaller than the preset tiny does not fill a GPU, and
 what its training takes is not arithmetic."""
-_TAIL_BYTES = 64 * 1024
-"""Of metrics.jsonl: some 200 steps."""
 _HOW_COMPUTED = ("backend", "recompute")
 """Fields of a model that do not make it another model."""
 
@@ -128,7 +127,7 @@ def _last(store: Store, run: str) -> list[_Line]:
     there = store.stat(key)
     if there is None or not there.bytes:
         return []
-    begin = max(0, there.bytes - _TAIL_BYTES)
+    begin = max(0, there.bytes - TAIL_BYTES)
     return list(map(_line, store.read_range(key, begin, there.bytes - begin).split(b"\n")))
 
 

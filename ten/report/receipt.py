@@ -2,14 +2,14 @@
 
 import msgspec
 import numpy as np
-import yaml
 
 from ten.job import flatten
 from ten.report.events import Event, ended
 from ten.report.html import Child, Markup, join, table, tag
 from ten.report.source import RunSource
+from ten.spelling import as_yaml
 from ten.train.run_record import Attempt, Total
-from ten.units import format_bytes, format_count, format_seconds
+from ten.units import counted, format_bytes, format_count, format_seconds
 
 _NONE = "–"
 _ROWS = 12
@@ -49,7 +49,7 @@ def unpriced_attempts(runs: list[RunSource]) -> str | None:
     count = sum(run.record.unpriced for run in runs)
     if not count:
         return None
-    return f"{count} {'attempt' if count == 1 else 'attempts'} without a price: resources.price_per_hour states it"
+    return f"{counted(count, 'attempt')} without a price: resources.price_per_hour states it"
 
 
 def money(value: float | None) -> str:
@@ -127,7 +127,7 @@ def _question(runs: list[RunSource]) -> Markup | None:
 
 def _machine(one: Attempt) -> dict[str, str]:
     machine = one.machine
-    cores = "" if not machine.cores else "1 core of " if machine.cores == 1 else f"{machine.cores} cores of "
+    cores = f"{counted(machine.cores, 'core')} of " if machine.cores else ""
     return {
         "device": one.device if one.world_size == 1 else f"{one.world_size} × {one.device}",
         "driver": machine.driver or _NONE,
@@ -208,8 +208,8 @@ def _state(run: RunSource) -> str:
 
 def _text(value: object) -> str:
     """A setting as a job file has it."""
-    if value is None or isinstance(value, str):
-        return "unset" if value is None else value
-    if isinstance(value, (list, dict)):
-        return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, (list, dict)):
+        return as_yaml(value)
     return msgspec.json.encode(value).decode()

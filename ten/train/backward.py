@@ -78,7 +78,13 @@ class Backward:
         """Summed nats of tokens (B, T + 1) with starts and weights (B, T), off the graph; their gradients are added."""
         model.recompute = _RECOMPUTE[self.level]
         if self.segment:
-            return _by_segments(model, tokens, starts, weights, autocast, around, self.segment)
+            nats = torch.zeros((), dtype=torch.float64, device=tokens.device)
+            groups = spans_of(len(starts), rows_at_once(starts.shape[1], self.segment))
+            for group in groups:
+                share = None if weights is None else weights[group]
+                within = around if group is groups[-1] else lambda _last: around(False)
+                nats += _by_segments(model, tokens[group], starts[group], share, autocast, within, self.segment)
+            return nats
         with around(True):
             with autocast():
                 loss = model.loss(tokens, starts, weights)
@@ -87,24 +93,6 @@ class Backward:
 
 
 def _by_segments(
-    model: LanguageModel,
-    tokens: Tensor,
-    starts: Tensor,
-    weights: Tensor | None,
-    autocast: Autocast,
-    around: Around,
-    segment: int,
-) -> Tensor:
-    nats = torch.zeros((), dtype=torch.float64, device=tokens.device)
-    groups = spans_of(len(starts), rows_at_once(starts.shape[1], segment))
-    for group in groups:
-        share = None if weights is None else weights[group]
-        within = around if group is groups[-1] else lambda _last: around(False)
-        nats += _rows_by_segments(model, tokens[group], starts[group], share, autocast, within, segment)
-    return nats
-
-
-def _rows_by_segments(
     model: LanguageModel,
     tokens: Tensor,
     starts: Tensor,

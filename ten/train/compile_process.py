@@ -109,16 +109,12 @@ def _compile(task: CompileTask) -> CompileResult:
             _rehearse(task)
             _publish(task, known)
     except Exception as error:  # whatever a compiler may raise: the trainer says it and goes on
-        short = _is_short_of_memory(error)
+        from ten.train.device import lacks_memory
+
+        short = lacks_memory(error)
         words = "no room on the device beside the trainer" if short else first_line(error)
         return CompileResult(seconds=time.monotonic() - begun, error=words, lacks_memory=short)
     return CompileResult(seconds=time.monotonic() - begun)
-
-
-def _is_short_of_memory(error: Exception) -> bool:
-    from ten.train.device import lacks_memory
-
-    return lacks_memory(error)
 
 
 def first_line(error: Exception) -> str:

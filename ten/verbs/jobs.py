@@ -14,8 +14,6 @@ from ten.units import counted, format_bytes, format_count, format_seconds, parse
 from ten.verbs.terminal import as_json, show
 
 log = logging.getLogger(__name__)
-_PATIENCE_S = 15.0
-"""How long a plan waits for a service: it is there to be quick."""
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -26,7 +24,7 @@ def plan(arguments: argparse.Namespace) -> int:
 
     job = Preparation(job_of(arguments))
     try:
-        with impatient(_PATIENCE_S):
+        with impatient():
             planned = make_plan(job, getattr(arguments, "mfu", None))
     except ServiceUnavailable as error:
         raise ServiceUnavailable(
